@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Fault injection for the tests; a normal build contains none of it. With
+ * KTDUMP_FAULTS=y the writable parameter fault= takes:
+ *
+ *   no_park=CPU   that CPU ignores the rendezvous (-1: none)
+ *   slow_ms=N     the leader spends N ms more while the others are parked
+ *   hold_ms=N     all stay parked after the capture until the host has looked, N ms
+ *                 at most; the limits of a freeze grow by as much (0: no hold)
+ *   no_beat       the watchdog's time stamp cannot be read when ages are looked at
+ *   fire          an exit, from task context
+ *   fire_irq      one on every CPU at once, from hard IRQ
+ *   fire_nmi      one from NMI, on this CPU
+ *
+ * A hold is announced in the scratch register of the first serial port, which
+ * nobody uses and a host can read and write: 0x48 while it lasts, 0x52 from the
+ * host ends it, 0 when the time was up. A port needs no lock in any context.
+ *
+ * Injected exits name no instance, as on kernels that have no instance object.
+ */
+#ifndef KTD_FAULTS_H
+#define KTD_FAULTS_H
+
+#ifdef KTDUMP_FAULTS
+extern int ktd_fault_no_park;
+extern bool ktd_fault_no_beat;
+/* In the NMI handler: true if this NMI was one to inject. */
+bool ktd_fault_nmi(void);
+/* In the capture, CPUs parked. */
+void ktd_fault_slow(void);
+/* How long a hold may last; 0 without one. */
+u64 ktd_fault_hold_ns(void);
+/* Behind the capture, CPUs parked. */
+void ktd_fault_hold(void);
+#else
+#define ktd_fault_no_park	(-1)
+#define ktd_fault_no_beat	false
+static inline bool ktd_fault_nmi(void) { return false; }
+static inline void ktd_fault_slow(void) { }
+static inline u64 ktd_fault_hold_ns(void) { return 0; }
+static inline void ktd_fault_hold(void) { }
+#endif
+
+#endif

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/minmax.h>
+#include <linux/string.h>
+
+#include "nofault.h"
+#include "table.h"
+
+#define STR_MAX		128	/* longest char array member: sched_ext_ops.name */
+
+#define COL_NAME(id, name) name,
+#define NAMES(table, nr, n) \
+	static const char *const table##_cols[] = { KTD_##table##_COLS(COL_NAME) };
+KTD_TABLES(NAMES)
+
+#define ENTRY(table, nr, n) [KTD_TBL_##table] = { .name = n, .cols = table##_cols },
+static const struct {
+	const char		*name;
+	const char *const	*cols;
+} tables[KTD_TBL_MAX] = {
+	KTD_TABLES(ENTRY)
+};
+
+static_assert(KTD_TASK_NR_COLS <= KTD_COLS_MAX);
+static_assert(KTD_EVENTS_MAX + KTD_EVENT_NR_COLS <= KTD_COLS_MAX);
+static_assert(KTD_EVENTS_MAX + KTD_TIMELINE_NR_COLS <= KTD_COLS_MAX);
+
+const char *ktd_table_name(u16 id)
+{
+	return id < KTD_TBL_MAX && tables[id].name ? tables[id].name : "?";
+}
+
+void ktd_sink_init(struct ktd_sink *s, void *buf, size_t size)
+{
+	memset(s, 0, sizeof(*s));
+	s->buf = buf;
+	s->end = size;
+}
+
+/* Starts a record: the writer gets what is left, but never more than a row. */
+static bool rec_begin(struct ktd_sink *s, struct ktd_mpack *mp)
+{
+	size_t room = s->end - s->pos;
+
+	if (room < sizeof(struct ktd_rec) + 8)
+		return false;
+	room = min_t(size_t, room - sizeof(struct ktd_rec), KTD_ROW_MAX);
+	ktd_mp_init(mp, s->buf + s->pos + sizeof(struct ktd_rec), room);
+	return true;
+}
+
+static void rec_end(struct ktd_sink *s, const struct ktd_mpack *mp, u16 table)
+{
+	struct ktd_rec *rec = (struct ktd_rec *)(s->buf + s->pos);
+	size_t len = ALIGN(mp->pos, 8);
+
+	rec->len = mp->pos;
+	rec->table = table;
+	rec->kind = 0;
+	s->pos = min(s->pos + sizeof(*rec) + len, s->end);
+	s->stat[table].bytes += mp->pos;
+}
+
+void *ktd_private_begin(struct ktd_sink *s, size_t len)
+{
+	if (s->end - s->pos < sizeof(struct ktd_rec) + ALIGN(len, 8))
+		return NULL;
+	return s->buf + s->pos + sizeof(struct ktd_rec);
+}
+
+void ktd_private_end(struct ktd_sink *s, enum ktd_private kind, size_t len)
+{
+	struct ktd_rec *rec = (struct ktd_rec *)(s->buf + s->pos);
+
+	rec->len = len;
+	rec->table = KTD_TBL_NONE;
+	rec->kind = kind;
+	s->pos += sizeof(*rec) + ALIGN(len, 8);
+}
+
+bool ktd_rec_private(struct ktd_sink *s, enum ktd_private kind, const void *p, size_t len)
+{
+	void *room = ktd_private_begin(s, len);
+
+	if (!room) {
+		s->full = true;
+		return false;
+	}
+	memcpy(room, p, len);
+	ktd_private_end(s, kind, len);
+	return true;
+}
+
+u8 *ktd_bin_begin(struct ktd_sink *s, const u64 *nums, u32 nr, size_t *room)
+{
+	u32 i;
+
+	if (!rec_begin(s, &s->bin))
+		return NULL;
+	ktd_mp_array(&s->bin, nr + 1);
+	for (i = 0; i < nr; i++)
+		ktd_mp_uint(&s->bin, nums[i]);
+	return ktd_mp_bin_open(&s->bin, room);
+}
+
+void ktd_bin_end(struct ktd_sink *s, u16 table, size_t len)
+{
+	if (!len)
+		return;
+	ktd_mp_bin_close(&s->bin, len);
+	rec_end(s, &s->bin, table);
+	s->stat[table].rows++;
+	s->stat[table].seen++;
+}
+
+static bool col_present(const struct ktd_table *t, unsigned int i)
+{
+	const struct ktd_col *c = t->src ? &t->src[i] : NULL;
+
+	if (!c || !c->member)
+		return true;
+	return ktd_have(c->member) || (c->sym && ktd_sym[c->sym - 1]);
+}
+
+static const char *col_name(const struct ktd_table *t, unsigned int i)
+{
+	if (t->events && i >= t->events)
+		return ktd_off.event[i - t->events].name;
+	return tables[t->id].cols[i];
+}
+
+static u32 cols_present(const struct ktd_table *t)
+{
+	unsigned int i;
+	u32 nr = 0;
+
+	for (i = 0; i < t->nr; i++)
+		nr += col_present(t, i);
+	return nr;
+}
+
+void ktd_table_begin(struct ktd_sink *s, const struct ktd_table *t)
+{
+	struct ktd_mpack mp;
+	unsigned int i;
+
+	if (!rec_begin(s, &mp)) {
+		s->full = true;
+		return;
+	}
+	ktd_mp_array(&mp, cols_present(t));
+	for (i = 0; i < t->nr; i++) {
+		const char *name = col_name(t, i);
+
+		if (col_present(t, i))
+			ktd_mp_str(&mp, name, strlen(name));
+	}
+	if (mp.full)
+		s->full = true;
+	else
+		rec_end(s, &mp, t->id);
+}
+
+struct ktd_row *ktd_row_begin(struct ktd_sink *s, const struct ktd_table *t)
+{
+	memset(s->row.base, 0, sizeof(s->row.base));
+	memset(s->row.val, 0, t->nr * sizeof(s->row.val[0]));
+	s->stat[t->id].seen++;
+	return &s->row;
+}
+
+static void emit_val(struct ktd_mpack *mp, const struct ktd_val *v)
+{
+	const u64 *arr = v->p;
+	u32 i;
+
+	switch (v->type) {
+	case KTD_VAL_UINT:
+		ktd_mp_uint(mp, v->u);
+		break;
+	case KTD_VAL_INT:
+		ktd_mp_int(mp, v->s);
+		break;
+	case KTD_VAL_BOOL:
+		ktd_mp_bool(mp, v->u);
+		break;
+	case KTD_VAL_STR:
+		ktd_mp_str(mp, v->p, v->len);
+		break;
+	case KTD_VAL_BIN:
+		ktd_mp_bin(mp, v->p, v->len);
+		break;
+	case KTD_VAL_ARRAY:
+		ktd_mp_array(mp, v->len);
+		for (i = 0; i < v->len && !mp->full; i++)
+			ktd_mp_uint(mp, arr[i]);
+		break;
+	default:
+		ktd_mp_nil(mp);
+		break;
+	}
+}
+
+static s64 sign_extend_bytes(u64 raw, u32 size)
+{
+	unsigned int shift = 64 - 8 * size;
+
+	return (s64)(raw << shift) >> shift;
+}
+
+/* Reads a member of at most 8 bytes as a number and writes it by its kind. */
+static void emit_number(struct ktd_mpack *mp, unsigned long addr,
+			const struct ktd_place *pl)
+{
+	u64 raw = 0;
+
+	if (pl->size > sizeof(raw) || !ktd_read(&raw, addr, pl->size)) {
+		ktd_mp_nil(mp);
+		return;
+	}
+	if (pl->bit_size) {
+		raw >>= pl->bit_off;
+		if (pl->bit_size < 64)
+			raw &= (1ULL << pl->bit_size) - 1;
+	}
+	if (pl->kind == KTD_KIND_BOOL)
+		ktd_mp_bool(mp, raw);
+	else if (pl->kind == KTD_KIND_INT && !pl->bit_size)
+		ktd_mp_int(mp, sign_extend_bytes(raw, pl->size));
+	else
+		ktd_mp_uint(mp, raw);
+}
+
+static void emit_member(struct ktd_mpack *mp, unsigned long addr,
+			const struct ktd_place *pl)
+{
+	char str[STR_MAX];
+	u32 len = min_t(u32, pl->size, sizeof(str));
+
+	if (pl->kind != KTD_KIND_STR) {
+		emit_number(mp, addr, pl);
+		return;
+	}
+	if (!ktd_read(str, addr, len))
+		ktd_mp_nil(mp);
+	else
+		ktd_mp_str(mp, str, strnlen(str, len));
+}
+
+static void emit_col(struct ktd_mpack *mp, const struct ktd_row *r,
+		     const struct ktd_col *c, unsigned int i)
+{
+	if (!c || !c->member) {
+		emit_val(mp, &r->val[i]);
+	} else if (ktd_have(c->member)) {
+		unsigned long base = r->base[c->base];
+		const struct ktd_place *pl = &ktd_off.place[c->member];
+
+		if (base)
+			emit_member(mp, base + pl->off, pl);
+		else
+			ktd_mp_nil(mp);
+	} else {
+		struct ktd_place pl = {
+			.size = c->size,
+			.kind = c->size == 1 ? KTD_KIND_BOOL : KTD_KIND_UINT,
+		};
+
+		emit_number(mp, ktd_sym[c->sym - 1], &pl);
+	}
+}
+
+bool ktd_row_end(struct ktd_sink *s, const struct ktd_table *t)
+{
+	struct ktd_mpack mp;
+	unsigned int i;
+
+	if (!rec_begin(s, &mp))
+		goto err_full;
+	ktd_mp_array(&mp, cols_present(t));
+	for (i = 0; i < t->nr && !mp.full; i++) {
+		if (col_present(t, i))
+			emit_col(&mp, &s->row, t->src ? &t->src[i] : NULL, i);
+	}
+	if (mp.full)
+		goto err_full;
+	rec_end(s, &mp, t->id);
+	s->stat[t->id].rows++;
+	return true;
+
+err_full:
+	s->full = true;
+	s->stat[t->id].dropped++;
+	return false;
+}
