@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * "ktcollect html": page.html with the report in it. The page makes everything from the
+ * data and asks no network for anything.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <yyjson.h>
+
+#include "collector.h"
+#include "html.h"
+#include "log.h"
+#include "show.h"
+
+/* host/page.html, from the compiler's search path. */
+__asm__(".pushsection .rodata\n"
+	"html_page: .incbin \"page.html\"\n"
+	"html_page_end: .byte 0\n"
+	".popsection\n");
+extern const char html_page[], html_page_end[];
+
+#define MARK "/*REPORT*/"
+
+/* JavaScript's numbers are exact up to here. */
+#define EXACT (1ULL << 53)
+
+static const char usage[] =
+	"Usage: ktcollect html [OPTION]... REPORT\n"
+	"Make a page of a failure report (of ktcollect or ktstr): one file that needs no\n"
+	"network and opens from disk.\n"
+	"\n"
+	"  -o, --output FILE        where to (default: REPORT with .html for .json;\n"
+	"                           \"-\" is standard output)\n"
+	"  -h, --help\n"
+	"\n"
+	"Exit status: 0 success, 1 not a report or it cannot be written, 2 wrong usage.\n";
+
+static const struct option long_options[] = {
+	{ "output", required_argument, NULL, 'o' },
+	{ "help", no_argument, NULL, 'h' },
+	{}
+};
+
+/* JSON that may stand in a script element: nothing in it can end that, or begin another. */
+static void put_string(FILE *f, yyjson_val *str)
+{
+	const char *s = yyjson_get_str(str), *end = s + yyjson_get_len(str);
+
+	fputc('"', f);
+	for (; s < end; s++) {
+		unsigned char c = *s;
+
+		if (c == '"' || c == '\\')
+			fprintf(f, "\\%c", c);
+		else if (c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7f)
+			fprintf(f, "\\u%04x", c);
+		else
+			fputc(c, f);
+	}
+	fputc('"', f);
+}
+
+static void put_leaf(FILE *f, yyjson_val *v)
+{
+	_cleanup_free_ char *json = NULL;
+
+	if (yyjson_is_str(v)) {
+		put_string(f, v);
+	} else if (yyjson_is_uint(v)) {
+		fprintf(f, yyjson_get_uint(v) > EXACT ? "\"%" PRIu64 "\"" : "%" PRIu64, yyjson_get_uint(v));
+	} else if (yyjson_is_sint(v)) {
+		fprintf(f, yyjson_get_sint(v) < -(int64_t)EXACT ? "\"%" PRId64 "\"" : "%" PRId64,
+			yyjson_get_sint(v));
+	} else {
+		json = yyjson_val_write(v, 0, NULL);
+		fputs(json ? json : "null", f);
+	}
+}
+
+/* Pages of an arena are shown as a picture: how much of each is used. */
+static bool put_page(FILE *f, yyjson_val *obj)
+{
+	yyjson_val *bytes = yyjson_obj_get(obj, "bytes"), *b;
+	size_t i, max, used = 0;
+
+	if (!yyjson_is_arr(bytes) || !yyjson_obj_get(obj, "user_addr"))
+		return false;
+	yyjson_arr_foreach(bytes, i, max, b)
+		used += yyjson_get_uint(b) != 0;
+	fputs("{\"user_addr\":", f);
+	put_leaf(f, yyjson_obj_get(obj, "user_addr"));
+	fprintf(f, ",\"len\":%zu,\"used\":%zu}", yyjson_arr_size(bytes), used);
+	return true;
+}
+
+/* The caller has made sure that it is not too deep. */
+static void put_value(FILE *f, yyjson_val *v)
+{
+	yyjson_val *key, *child;
+	size_t i, max;
+
+	if (yyjson_is_arr(v)) {
+		fputc('[', f);
+		yyjson_arr_foreach(v, i, max, child) {
+			if (i)
+				fputc(',', f);
+			put_value(f, child);
+		}
+		fputc(']', f);
+	} else if (!yyjson_is_obj(v)) {
+		put_leaf(f, v);
+	} else if (!put_page(f, v)) {
+		fputc('{', f);
+		yyjson_obj_foreach(v, i, max, key, child) {
+			if (i)
+				fputc(',', f);
+			put_string(f, key);
+			fputc(':', f);
+			put_value(f, child);
+		}
+		fputc('}', f);
+	}
+}
+
+static int write_page(FILE *f, yyjson_val *report)
+{
+	const char *mark = memmem(html_page, html_page_end - html_page, MARK, strlen(MARK));
+
+	fwrite(html_page, 1, mark - html_page, f);
+	put_value(f, report);
+	fwrite(mark + strlen(MARK), 1, html_page_end - mark - strlen(MARK), f);
+	return fflush(f) || ferror(f) ? -EIO : 0;
+}
+
+/* Whole or not at all, like reports. */
+static int write_file(const char *path, yyjson_val *report)
+{
+	_cleanup_free_ char *part = NULL;
+	bool special = is_special(path);
+	FILE *f;
+	int err;
+
+	if (asprintf(&part, special ? "%s" : "%s.part", path) < 0)
+		return -ENOMEM;
+	f = fopen(part, "we");
+	if (!f)
+		return -errno;
+	err = write_page(f, report);
+	if (fclose(f) && !err)
+		err = -errno;
+	if (!err && !special && rename(part, path))
+		err = -errno;
+	if (err && !special)
+		unlink(part);
+	return err;
+}
+
+static char *default_name(const char *report)
+{
+	size_t len = strlen(report);
+	char *ret;
+
+	if (len > 5 && !strcmp(report + len - 5, ".json"))
+		len -= 5;
+	return asprintf(&ret, "%.*s.html", (int)len, report) < 0 ? NULL : ret;
+}
+
+int html_main(int argc, char **argv)
+{
+	_cleanup_free_ char *name = NULL;
+	const char *output = NULL;
+	yyjson_doc *doc;
+	int opt, err;
+
+	while ((opt = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
+		switch (opt) {
+		case 'o':
+			output = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_OK;
+		default:
+			fputs("Try 'ktcollect html --help'.\n", stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (argc - optind != 1) {
+		log_err(argc == optind ? "html: which report?" : "html: one report at a time");
+		fputs("Try 'ktcollect html --help'.\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (!output) {
+		name = strcmp(argv[optind], "-") ? default_name(argv[optind]) : strdup("-");
+		output = name;
+	}
+	doc = show_load(argv[optind]);
+	if (!doc || !output)
+		return EXIT_ERROR;
+	err = strcmp(output, "-") ? write_file(output, yyjson_doc_get_root(doc)) :
+				    write_page(stdout, yyjson_doc_get_root(doc));
+	yyjson_doc_free(doc);
+	if (err) {
+		log_err("%s: %s", output, strerror(-err));
+		return EXIT_ERROR;
+	}
+	return EXIT_OK;
+}
