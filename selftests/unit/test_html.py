@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reports as pages: python3 test_html.py PATH/TO/ktcollect [NAME]...
+
+What "ktcollect html" writes, by itself and in a headless Chromium where there is one
+(packages chromium, chromium-driver, python3-selenium). Prints KTAP.
+"""
+import html.parser
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import test_show as ts  # noqa: E402
+
+KTCOLLECT = None
+TESTS = []
+# Each would do something if it were taken for markup or script.
+EVIL = ("</script><script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">", "<!--<script>", "]]>",
+        "\u2028document.title='owned'\u2029", "\\u003c/script>", "a\0b", "\x1b[31m", "';document.title='owned';'")
+
+
+class Skip(Exception):
+    """What a machine lacks."""
+
+
+def test(f):
+    TESTS.append(f)
+    return f
+
+
+def run(*args, **kw):
+    p = subprocess.run([KTCOLLECT, "html", *args], capture_output=True, timeout=60, **kw)
+    return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+
+def page(report):
+    rc, out, err = run("-", input=json.dumps(report).encode())
+    assert rc == 0 and not err, (rc, err)
+    return out
+
+
+class Scripts(html.parser.HTMLParser):
+    """What a parser of HTML takes for scripts, and all that a page could ask a network for."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.scripts, self.loads, self.inside = [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.loads += [(tag, k, v) for k, v in attrs if k in ("src", "href", "action", "data", "srcset")]
+        if tag == "script":
+            self.inside = True
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        if tag == "script":
+            self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.scripts[-1] += data
+
+
+def as_js(v):
+    """How a value looks in the page: JavaScript has no 64-bit numbers; pages of arenas are counted."""
+    if isinstance(v, dict):
+        if "bytes" in v and "user_addr" in v:
+            return {"user_addr": as_js(v["user_addr"]), "len": len(v["bytes"]), "used": sum(map(bool, v["bytes"]))}
+        return {k: as_js(w) for k, w in v.items()}
+    if isinstance(v, list):
+        return [as_js(w) for w in v]
+    return str(v) if isinstance(v, int) and not isinstance(v, bool) and abs(v) > 1 << 53 else v
+
+
+def hostile():
+    text = "".join(EVIL)
+    report = ts.one(ts.struct(text, **{text: ts.leaf("ptr", value=1, ktdump_label=text, deref=ts.leaf("unsupported", reason=text))}),
+                    name=text, error=text)
+    report["dsq_states"] = [{"id": 1, "origin": text, "nr": 1, "task_kvas": [5]}]
+    report["ktdump"] = {
+        "exits": [{"msg": text, "reason": text, "kind_name": text, "dump": text, "bt": [{"symbol": text}]}],
+        "missing": [{"section": text, "reason": text}], "kernel": {"release": text},
+        "tasks": [{"comm": text, "pid": 1, "kva": 5, "stack": [{"symbol": text}], "scx": {"runnable_age_jiffies": 5, "runnable_age_ms": 5}}],
+        "rqs": [{"cpu": 0, "curr_comm": text, "curr_class": text}], "schedulers": [{"name": text, "event_counters": {text: 1}}]}
+    return report
+
+
+@test
+def the_report_is_in_it():
+    for name in ("single-full", "dual-early", "placeholder", "single-minimal"):
+        report = ts.load(name)
+        scripts = Scripts(page(report)).scripts
+        assert len(scripts) == 2 and json.loads(scripts[0]) == as_js(report), name
+
+
+@test
+def hostile_text():
+    report = hostile()
+    out = page(report)
+    assert json.loads(Scripts(out).scripts[0]) == as_js(report)
+    data = out[out.index('application/json">'):]
+    data = data[data.index(">") + 1:data.index("</script>")]
+    assert not re.search(r"[<>&\x00-\x08\x0e-\x1f]", data)
+
+
+@test
+def no_network():
+    out = page(ts.load("single-full"))
+    assert not [s for s in Scripts(out).loads if not str(s[2]).startswith("#")], Scripts(out).loads
+    assert "default-src 'none'" in out and not re.search(r"\b(fetch|XMLHttpRequest|WebSocket|import|innerHTML|eval)\s*\(|innerHTML", out)
+
+
+@test
+def files():
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "r.json")
+        shutil.copy(os.path.join(ts.DIR, "single-full.json"), path)
+        assert run(path) == (0, "", "") and sorted(os.listdir(tmp)) == ["r.html", "r.json"]
+        assert run("-o", os.path.join(tmp, "x.html"), path)[0] == 0 and os.path.getsize(os.path.join(tmp, "x.html")) > 10000
+        rc, out, err = run("-o", os.path.join(tmp, "nosuch", "x.html"), path)
+        assert rc == 1 and len(err.splitlines()) == 1 and "nosuch" in err, err
+        with open(path, "w") as f:
+            f.write("{")
+        os.unlink(os.path.join(tmp, "r.html"))
+        rc, out, err = run(path)
+        assert rc == 1 and len(err.splitlines()) == 1 and sorted(os.listdir(tmp)) == ["r.json", "x.html"], err
+    for args in ((), ("a", "b"), ("--nosuch", "a")):
+        assert run(*args)[0] == 2, args
+
+
+# --------------------------------------------------------------- in a browser
+
+class Browser:
+    def __init__(self, **report):
+        try:
+            from selenium import webdriver
+        except ImportError:
+            raise Skip("no python3-selenium") from None
+        if not shutil.which("chromedriver"):
+            raise Skip("no chromium-driver")
+        options = webdriver.ChromeOptions()
+        for a in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,1400"):
+            options.add_argument(a)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        self.driver = webdriver.Chrome(options=options)
+        self.tmp = tempfile.TemporaryDirectory()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.driver.quit()
+        self.tmp.cleanup()
+
+    def open(self, report):
+        path = os.path.join(self.tmp.name, "page.html")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(page(report))
+        started = time.monotonic()
+        self.driver.get("file://" + path)
+        while self.driver.execute_script("return document.documentElement.dataset.ready") != "yes":
+            assert time.monotonic() < started + 30, self.log()
+            time.sleep(0.02)
+        return time.monotonic() - started
+
+    def log(self):
+        return [m["message"] for m in self.driver.get_log("browser")]
+
+    def requests(self):
+        messages = [json.loads(m["message"])["message"] for m in self.driver.get_log("performance")]
+        urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        return [u for u in urls if not u.startswith(("file:///tmp", "data:"))]
+
+    def all(self, css):
+        return self.driver.find_elements("css selector", css)
+
+    def shown(self, css):
+        return "\n".join(e.text for e in self.all(css))
+
+
+@test
+def browser_clicks():
+    with Browser() as b:
+        b.open(ts.load("single-full"))
+        assert "SCX_EXIT" in b.driver.title or "1026" in b.driver.title, b.driver.title
+        row = next(e for e in b.all("#maps-list > details") if e.get_attribute("data-map") == "scx_demo.bss")
+        row.find_element("css selector", "summary").click()
+        assert "nr_queued" in row.text and "STATE_STALLED (2)" in row.text, row.text
+        b.all("#maps-search")[0].send_keys("task_ctx_map")
+        time.sleep(0.5)
+        assert [e.get_attribute("data-map") for e in b.all("#maps-list > details")] == ["task_ctx_map"]
+        b.all("#tasks-search")[0].send_keys("boost")
+        assert b.shown("#tasks-body").split()[:2] == ["1240", "boosted"], b.shown("#tasks-body")
+        b.all("#tasks-body button")[0].click()
+        assert "everything" in b.shown("#task")
+        before = b.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        b.all("#theme")[0].click()
+        assert b.driver.execute_script("return getComputedStyle(document.body).backgroundColor") != before
+        assert not b.log() and not b.requests()
+
+
+@test
+def browser_early_and_late():
+    with Browser() as b:
+        report = ts.load("dual-early")
+        b.open(report)
+        late = b.shown("main")
+        b.driver.execute_script("const e = document.getElementById('when'); e.value = 0; e.dispatchEvent(new Event('input'))")
+        assert b.shown("main") != late and not b.log()
+
+
+@test
+def browser_hostile():
+    with Browser() as b:
+        b.open(hostile())
+        for e in b.all("details"):
+            b.driver.execute_script("arguments[0].open = true", e)
+        time.sleep(0.3)
+        assert "owned" != b.driver.title and not b.all("main img, main script, main iframe")
+        assert not b.log() and not b.requests()
+        for name in ("placeholder", "single-minimal", "single-partial", "dual-early-skipped"):
+            b.open(ts.load(name))
+            assert not b.log(), (name, b.log())
+
+
+@test
+def browser_large():
+    entry = {"key": ts.u(1), "key_hex": "01 00 00 00 00 00 00 00", "value": ts.struct("v", a=ts.u(2 ** 60), b=ts.array(*[ts.u(i) for i in range(60)])),
+             "value_hex": "00 " * 400 + "00"}
+    report = ts.single(*({"name": f"m{i}", "map_type": 1, "value_size": 8, "max_entries": 4, "entries": [entry] * 1000} for i in range(13)))
+    size = len(json.dumps(report))
+    with Browser() as b:
+        took = b.open(report)
+        print(f"# a report of {size / 1e6:.0f} MB is open after {took:.2f} s", flush=True)
+        assert size > 50e6 and took < 3, (size, took)
+
+
+@test
+def browser_phone():
+    with Browser() as b:
+        b.driver.set_window_size(500, 900)
+        b.open(ts.load("single-full"))
+        wide, seen = b.driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+        assert wide <= seen, (wide, seen)
+
+
+def main():
+    global KTCOLLECT
+    KTCOLLECT = ts.KTCOLLECT = os.path.abspath(sys.argv[1])
+    failed = 0
+    for f in TESTS:
+        if sys.argv[2:] and f.__name__ not in sys.argv[2:]:
+            continue
+        try:
+            f()
+            print(f"ok - {f.__name__}", flush=True)
+        except Skip as e:
+            print(f"ok - {f.__name__} # SKIP {e}", flush=True)
+        except Exception:
+            failed += 1
+            print("".join("# " + line + "\n" for line in traceback.format_exc()[-3000:].splitlines()), end="")
+            print(f"not ok - {f.__name__}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
