@@ -5,7 +5,8 @@
  *   work spin NAME COUNT [CPU]     threads that use the CPU all the time
  *   work yield NAME COUNT [CPU]    threads that call sched_yield() all the time
  *   work sleepers NAME COUNT [CPU] threads that wake up 100 times a second
- *   work hog NAME COUNT [CPU]      as spin, with SCHED_FIFO, priority 50
+ *   work hog NAME COUNT [CPU]      as spin, with SCHED_FIFO, priority 50; without a CPU,
+ *                                  each has one of its own, from 0 on
  *   work wake NAME COUNT [CPU]     threads that sleep until all are there and are
  *                                  then woken once, one by one, in the order of
  *                                  the "task I TID" lines; prints "woken" then
@@ -116,14 +117,19 @@ static int asleep(int tid)
 	return yes;
 }
 
-static void pin(long cpu)
+static void pin_task(int tid, long cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
+	if (sched_setaffinity(tid, sizeof(set), &set))
 		die("cannot use that CPU");
+}
+
+static void pin(long cpu)
+{
+	pin_task(0, cpu);
 }
 
 static pthread_mutex_t lock;
@@ -210,6 +216,8 @@ int main(int argc, char **argv)
 		pin(atol(argv[4]));
 	else if (kind == WAKE)
 		pin(0);
+	else if (kind == HOG)
+		pin(n - 1);
 
 	w = calloc(n, sizeof(*w));
 	if (!w)
@@ -229,7 +237,16 @@ int main(int argc, char **argv)
 		while (!__atomic_load_n(&w[i].tid, __ATOMIC_SEQ_CST) || !asleep(w[i].tid))
 			nap(5);
 		pthread_setname_np(w[i].thread, w[i].name);
+		/*
+		 * One that is woken behind another hog might never become one, and this
+		 * thread must not be where the first ones run.
+		 */
+		if (kind == HOG && argc == 4)
+			pin_task(w[i].tid, i);
 	}
+	/* from when they run, not from when there was time to make them */
+	if (getenv("WORK_SECONDS"))
+		alarm(atoi(getenv("WORK_SECONDS")));
 	for (long i = 0; i < n; i++) {
 		printf("task %ld %d\n", i, w[i].tid);
 		if (kind == WAKE)
