@@ -7,37 +7,14 @@ import hashlib
 import struct
 import sys
 
+from crc32c import crc32c
+
 HELLO, BEGIN, ROWS, END, ACK, REFUSE, OFFER, WANT, GO, TAKE = range(1, 11)
 MAGIC = 0x3144544B
 TABLES = {name: i + 1 for i, name in enumerate(
     "hello begin cpu sched rq dsq list task stack cputime numa prog map event counter freeze "
     "section missing exit text symbol enum end firing mem record content fact field object btf "
     "blob timeline code insn".split())}
-
-_crc_table = []
-for _i in range(256):
-    _c = _i
-    for _ in range(8):
-        _c = (_c >> 1) ^ (0x82F63B78 if _c & 1 else 0)
-    _crc_table.append(_c)
-
-_crc_pairs = []
-
-
-def crc32c(data):
-    c = 0xFFFFFFFF
-    if len(data) > 4096 and sys.byteorder == "little":
-        # Two bytes at a time: tests make streams of many megabytes.
-        if not _crc_pairs:
-            t = _crc_table
-            _crc_pairs.extend(t[(i >> 8) ^ (t[i & 0xFF] & 0xFF)] ^ (t[i & 0xFF] >> 8) for i in range(65536))
-        pairs = _crc_pairs
-        for w in memoryview(data)[:len(data) & ~1].cast("H"):
-            c = (c >> 16) ^ pairs[(c ^ w) & 0xFFFF]
-        data = data[len(data) & ~1:]
-    for b in data:
-        c = (c >> 8) ^ _crc_table[(c ^ b) & 0xFF]
-    return c ^ 0xFFFFFFFF
 
 
 def pack(v):
