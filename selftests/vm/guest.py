@@ -574,6 +574,40 @@ class Guest:
             return result
 
 
+    def post_mortem(self):
+        """What there is to see of a guest in which a test failed; one line, the rest in post-mortem.log."""
+        if not self.alive() or not self._agent:
+            return "the guest is gone"
+        said, log = [], []
+
+        def look(name, read, short=None):
+            try:
+                text = read()
+                log.append(f"==== {name}\n{text}\n")
+                if short:
+                    said.append(short(text))
+            except (GuestError, OSError, ValueError, KeyError) as e:
+                log.append(f"==== {name}: {e}\n")
+                said.append(f"{name}: no answer")
+
+        # Twice: what has not moved meanwhile stands still.
+        for i in (1, 2):
+            look(f"registers {i}", lambda: self.qmp("human-monitor-command", timeout=10, **{"command-line": "info registers -a"}),
+                 lambda text: "RIP " + " ".join(ip.lstrip("0") + (" halted" if halted == "1" else "") for ip, halted in
+                                                re.findall(r"RIP=([0-9a-f]+).*?HLT=(\d)", text, re.S)))
+            time.sleep(1)
+        for name, cmd in (("uptime", "cat /proc/uptime"), ("kernel log", "dmesg | tail -n 60"), ("tasks", "ps -o pid,stat,time,comm"),
+                          ("stacks", "cd /proc; for p in [0-9]*; do [ -s $p/stack ] && echo $p $(cat $p/comm $p/stack); done"),
+                          ("sched_ext", "cat /sys/kernel/sched_ext/state /sys/kernel/debug/sched/ext"),
+                          ("interrupts", "cat /proc/interrupts"), ("ktdump", "cat /sys/kernel/debug/ktdump/*")):
+            look(name, lambda cmd=cmd: self.run(cmd, timeout=10)[1], str.strip if name == "uptime" else None)
+            if said[-1] == f"{name}: no answer":
+                break
+        with open(os.path.join(self.log_dir, "post-mortem.log"), "w", encoding="utf-8", errors="replace") as f:
+            f.write("\n".join(log))
+        return "the guest: " + "; ".join(said)
+
+
 def shell_quote(s):
     return "'" + s.replace("'", "'\\''") + "'"
 

@@ -56,6 +56,24 @@ def rqs(k, out):
         out["rq_scx_states"].append(state)
 
 
+def oldest(k, out):
+    """The longest wait for a CPU among the trigger's tasks, or of the watchdog when it is overdue."""
+    flags, mine = dict(k.enum("scx_ent_flags")), k.ending
+    ages = [0]
+    for kva in k.runnable_on:
+        ent = drgn.Object(k.prog, "struct task_struct", address=kva).scx
+        of = (num(ent.sched) if has(ent, "sched") else 0) or num(k.prog["scx_root"])
+        stamped = num(ent.flags) & (flags["SCX_TASK_QUEUED"] | flags["SCX_TASK_RESET_RUNNABLE_AT"]) == flags["SCX_TASK_QUEUED"]
+        if of == mine and stamped and num(ent.runnable_at):
+            ages.append(k.jiffies - num(ent.runnable_at))
+    stamp, half = k.symbol_value("scx_watchdog_timestamp"), next(
+        num(s.watchdog_timeout) if has(s, "watchdog_timeout") else k.symbol_value("scx_watchdog_timeout")
+        for s in k.scheds if num(s) == mine) // 2
+    if mine == num(k.prog["scx_root"]) and stamp and k.jiffies - stamp > half + half // 8 + max(half // 8, k.hz // 4):
+        ages.append(k.jiffies - stamp)
+    out["ktdump"]["trigger"]["age_jiffies"] = max(ages)
+
+
 def user_dsqs(k, sch):
     """The elements of sch->dsq_hash, bucket by bucket, of an older table first."""
     tbl = sch.dsq_hash.tbl
@@ -133,4 +151,5 @@ def dsqs(k, out):
 
 def facts(k, out):
     rqs(k, out)
+    oldest(k, out)
     dsqs(k, out)
