@@ -131,10 +131,10 @@ class Comparison:
         special = kinds[1] is dict and not SPECIAL.isdisjoint(facts)
         if pattern.skip or (special and "unknown" in facts and pattern.name in pattern.partly):
             pattern.counts[2] += leaves(report)
-        elif kinds[0] is dict and kinds[1] is dict and str(report.get("cast_annotation")).startswith("cast→") and "cast_annotation" not in facts:
+        elif kinds[0] is dict and kinds[1] is dict and cast(report, facts):
             # The reader does not read programs: to it this is the number that BTF says.
-            pattern.counts[2] += leaves(report) - 3
-            self.value(path, pattern, {"kind": "uint", "bits": 64, "value": report["value"]}, facts)
+            pattern.counts[2] += leaves(report) - 1
+            self.value((path, "value"), pattern.under("value"), report.get("value", ABSENT), facts["value"])
         elif kinds[0] is dict and kinds[1] is dict and not special:
             for key in report if report.keys() == facts.keys() else dict.fromkeys((*report, *facts)):
                 self.value((path, key), pattern.under(key), report.get(key, ABSENT), facts.get(key, ABSENT))
@@ -176,6 +176,12 @@ class Comparison:
         for k in dict.fromkeys((*ours, *theirs)):
             name = f"[{key}={k if isinstance(k, str) else hex(k)}]"
             self.value((path, name), pattern.under("[]"), ours.get(k, ABSENT), theirs.get(k, ABSENT))
+
+
+def cast(report, facts):
+    """Whether the report shows a number of 64 bits as the pointer that programs use it as."""
+    return (report.get("kind") == "ptr" and str(report.get("cast_annotation")).startswith("cast→") and
+            facts.get("kind") == "uint" and facts.get("bits") == 64)
 
 
 def text(path):
@@ -254,15 +260,16 @@ def overlooked(report, facts, count=1000):
     """Makes leaves of maps false in the midst of all others: how many were not told, of how many."""
     found, chosen = [], random.Random(count)
     for _ in range(count if report.get("maps") else 0):
-        v, key = report, "maps"
+        v, key, unseen = report, "maps", False
         while isinstance(v[key], (dict, list)) and v[key]:
             v = v[key]
             keys = list(v) if isinstance(v, dict) else range(len(v))
             # Most leaves are deep down.
             deep = [k for k in keys if isinstance(v[k], (dict, list)) and v[k]] if chosen.random() < 0.9 else ()
             key = chosen.choice(deep or keys)
+            unseen = unseen or isinstance(v, dict) and "cast_annotation" in v and key != "value"
         # A map without its address is another one.
-        if key != KEYS["maps"] and not any(w is v and k == key for w, k, _ in found):
+        if key != KEYS["maps"] and not unseen and not any(w is v and k == key for w, k, _ in found):
             found.append((v, key, v[key]))
             v[key] = lie(v[key])
     told = len(compare(report, facts).different)

@@ -12,6 +12,9 @@ from .kernel import USER_TOP, kernel_pcs, num, text
 LONG_COUNT, SHORT_COUNT = (0xf0000000, 0x0f000000, 0x100), (0x00f00000, 0x000f0000, 0x100)
 GONE = {"unknown": "the CPU of the trigger goes on in the module"}
 SWITCHING = {"unknown": "on the stack of a task that it has not become yet"}
+# Reached by jumps as well as by calls, so the kernel's unwinder is told that it cannot know.
+THUNK = {"unknown": "in a thunk, which has no unwind information (UNWIND_HINT_UNDEFINED)"}
+THUNKS = ("__x86_indirect_", "__x86_return_", "retbleed_", "srso_")
 IDLE, IOWAIT = 5, 6  # enum cpu_usage_stat
 
 
@@ -35,6 +38,8 @@ def cpus(k, facts):
                "stack": []}
         if switching(k, cpu, current):
             one["stack"] = SWITCHING
+        elif not user and any(name.startswith(THUNKS) for name in k.symbol(first.pc)):
+            one["stack"] = THUNK
         elif not user:
             one["stack"] = k.frames(kernel_pcs(k.trace[cpu])[k.interrupted[cpu] or cpu == k.probed:])
         regs = {"instruction_pointer": first.pc, "page_table_root": k.cr3[cpu]}
