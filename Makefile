@@ -26,7 +26,7 @@ HOST_LIBS  += $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-
 HOST_SRC   := $(sort $(wildcard host/*.c host/*/*.c shared/*.c))
 HOST_OBJ   := $(HOST_SRC:%.c=$(B)/host/%.o)
 CFLAGS     ?= -O2 -g
-KT_CFLAGS   = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Ishared -Ihost \
+KT_CFLAGS   = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Ishared -Ihost -Idocs \
 	      $(shell pkg-config --cflags $(HOST_LIBS))
 KT_LIBS     = $(shell pkg-config --libs $(HOST_LIBS)) -lpthread -lm
 
@@ -42,8 +42,9 @@ $(B)/host/%.o: %.c
 	@echo "  CC      $<"
 	@$(CC) $(KT_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# The assembler includes it.
+# The assembler includes them.
 $(B)/host/host/html.o: host/page.html
+$(B)/host/host/schema.o: $(wildcard docs/*.schema.json)
 
 -include $(HOST_OBJ:.o=.d)
 

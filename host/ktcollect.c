@@ -16,12 +16,14 @@
 #include "log.h"
 #include "sched_obj.h"
 #include "show.h"
+#include "validate.h"
 #include "view_text.h"
 
 static const char usage[] =
 	"Usage: ktcollect [OPTION]... [FILE]...\n"
 	"       ktcollect show [OPTION]... REPORT   (ktcollect show --help)\n"
 	"       ktcollect html [OPTION]... REPORT   (ktcollect html --help)\n"
+	"       ktcollect validate REPORT...        (ktcollect validate --help)\n"
 	"Receive failure snapshots from guests that run ktdump.ko and write reports.\n"
 	"\n"
 	"Where from (any number of these):\n"
@@ -306,6 +308,8 @@ int main(int argc, char **argv)
 		return show_main(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "html"))
 		return html_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "validate"))
+		return validate_main(argc - 1, argv + 1);
 	if (!uds || !replay)
 		return EXIT_ERROR;
 	ret = parse_options(argc, argv, &o);
