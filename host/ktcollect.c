@@ -12,6 +12,7 @@
 
 #include "btf_cache.h"
 #include "collector.h"
+#include "diff.h"
 #include "html.h"
 #include "log.h"
 #include "sched_obj.h"
@@ -22,6 +23,7 @@
 static const char usage[] =
 	"Usage: ktcollect [OPTION]... [FILE]...\n"
 	"       ktcollect show [OPTION]... REPORT   (ktcollect show --help)\n"
+	"       ktcollect diff [OPTION]... REPORT LATER | DUAL\n"
 	"       ktcollect html [OPTION]... REPORT   (ktcollect html --help)\n"
 	"       ktcollect validate REPORT...        (ktcollect validate --help)\n"
 	"Receive failure snapshots from guests that run ktdump.ko and write reports.\n"
@@ -95,6 +97,13 @@ static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{}
+};
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "show", show_main }, { "diff", diff_main }, { "html", html_main }, { "validate", validate_main },
 };
 
 static bool parse_u64(const char *s, uint64_t max, uint64_t *ret)
@@ -304,12 +313,9 @@ int main(int argc, char **argv)
 	bool shown = false;
 	int ret;
 
-	if (argc > 1 && !strcmp(argv[1], "show"))
-		return show_main(argc - 1, argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "html"))
-		return html_main(argc - 1, argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "validate"))
-		return validate_main(argc - 1, argv + 1);
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
 	if (!uds || !replay)
 		return EXIT_ERROR;
 	ret = parse_options(argc, argv, &o);

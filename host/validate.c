@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "collector.h"
+#include "difference.h"
 #include "log.h"
 #include "map.h"
 #include "schema.h"
@@ -592,9 +593,9 @@ static int check_dual(struct problems *p, yyjson_val *top, const struct place *a
 		problem(p, at, "the early snapshot is no early one");
 	if (num(ekt, "snapshot") != trigger_num(late, "early_snapshot"))
 		problem(p, at, "the early snapshot is that of another exit");
-	if (strcmp(str(yyjson_obj_get(ekt, "kernel"), "boot_id"), str(yyjson_obj_get(lkt, "kernel"), "boot_id")))
+	if (!difference_same_boot(early, late))
 		problem(p, at, "the snapshots are of two guests");
-	if (trigger_num(early, "mono_ns") >= trigger_num(late, "mono_ns"))
+	if (!trigger_num(early, "mono_ns") || trigger_num(early, "mono_ns") >= trigger_num(late, "mono_ns"))
 		problem(p, at, "the early snapshot is the later one");
 	if (!list_at(top, "ktdump", &kt_at, &kt) || !list_at(kt, "difference", &diff_at, &diff)) {
 		problem(p, at, "has no difference between the snapshots");

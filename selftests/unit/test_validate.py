@@ -263,11 +263,11 @@ def known_keywords():
         assert used <= known | silent, used - known - silent
 
 
-def main():
+def main(tests=TESTS):
     global KTCOLLECT
-    KTCOLLECT = os.path.abspath(sys.argv[1])
+    KTCOLLECT = ts.KTCOLLECT = os.path.abspath(sys.argv[1])
     failed = 0
-    for f in TESTS:
+    for f in tests:
         if sys.argv[2:] and f.__name__ not in sys.argv[2:]:
             continue
         try:
