@@ -17,6 +17,7 @@
 #include "log.h"
 #include "sched_obj.h"
 #include "show.h"
+#include "trace.h"
 #include "validate.h"
 #include "view_text.h"
 
@@ -25,6 +26,7 @@ static const char usage[] =
 	"       ktcollect show [OPTION]... REPORT   (ktcollect show --help)\n"
 	"       ktcollect diff [OPTION]... REPORT LATER | DUAL\n"
 	"       ktcollect html [OPTION]... REPORT   (ktcollect html --help)\n"
+	"       ktcollect trace [OPTION]... REPORT  (ktcollect trace --help)\n"
 	"       ktcollect validate REPORT...        (ktcollect validate --help)\n"
 	"Receive failure snapshots from guests that run ktdump.ko and write reports.\n"
 	"\n"
@@ -103,7 +105,8 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "show", show_main }, { "diff", diff_main }, { "html", html_main }, { "validate", validate_main },
+	{ "show", show_main }, { "diff", diff_main }, { "html", html_main }, { "trace", trace_main },
+	{ "validate", validate_main },
 };
 
 static bool parse_u64(const char *s, uint64_t max, uint64_t *ret)

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Lines of text, and any JSON as an outline. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "collector.h"
 #include "view.h"
 
 size_t put(FILE *out, const char *s, size_t max)
@@ -95,6 +97,45 @@ void view_heading(FILE *out, const char *text)
 	fprintf(out, "\n%s", bold ? "\033[1m" : "");
 	put(out, text, VIEW_WIDTH);
 	fprintf(out, "%s\n", bold ? "\033[0m" : "");
+}
+
+char *view_path(const char *report, const char *suffix)
+{
+	size_t len = strlen(report);
+	char *ret;
+
+	if (!strcmp(report, "-"))
+		return strdup(report);
+	if (len > 5 && !strcmp(report + len - 5, ".json"))
+		len -= 5;
+	return asprintf(&ret, "%.*s%s", (int)len, report, suffix) < 0 ? NULL : ret;
+}
+
+int view_write(const char *path, yyjson_val *top, void (*fn)(FILE *f, yyjson_val *top))
+{
+	bool special = !strcmp(path, "-") || is_special(path);
+	_cleanup_free_ char *part = NULL;
+	FILE *f = stdout;
+	int err = 0;
+
+	if (asprintf(&part, special ? "%s" : "%s.part", path) < 0) {
+		part = NULL;
+		return -ENOMEM;
+	}
+	if (strcmp(path, "-"))
+		f = fopen(part, "we");
+	if (!f)
+		return -errno;
+	fn(f, top);
+	if (fflush(f) || ferror(f))
+		err = -EIO;
+	if (f != stdout && fclose(f) && !err)
+		err = -errno;
+	if (!err && !special && rename(part, path))
+		err = -errno;
+	if (err && !special)
+		unlink(part);
+	return err;
 }
 
 static void leaf(struct view_line *l, yyjson_val *v)
