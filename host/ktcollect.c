@@ -42,6 +42,10 @@ static const char usage[] =
 	"      --dual               dual form of failures also without early snapshot,\n"
 	"                           with the reason why there is none\n"
 	"      --text               print each report as text on standard output\n"
+	"      --show               beside each report its text, with maps (NAME.txt)\n"
+	"      --html               beside each report its page (NAME.html)\n"
+	"      --trace              beside each report its trace (NAME.trace.json)\n"
+	"      --junit FILE         the result of the run as JUnit XML\n"
 	"      --record FILE        keep the raw stream (next connection: FILE-2)\n"
 	"\n"
 	"When to stop:\n"
@@ -74,7 +78,7 @@ static const char usage[] =
 enum {
 	OPT_VSOCK_CID = 256, OPT_UDS, OPT_PORT, OPT_TEXT, OPT_RECORD, OPT_ONCE, OPT_TIMEOUT,
 	OPT_GRACE, OPT_FAIL_ON_REPORT, OPT_DUAL, OPT_MAX_BYTES, OPT_MAX_DISK, OPT_MAX_REPORTS,
-	OPT_BTF_CACHE, OPT_SCHED_OBJ,
+	OPT_BTF_CACHE, OPT_SCHED_OBJ, OPT_SHOW, OPT_HTML, OPT_TRACE, OPT_JUNIT,
 };
 
 static const struct option long_options[] = {
@@ -83,6 +87,10 @@ static const struct option long_options[] = {
 	{ "port", required_argument, NULL, OPT_PORT },
 	{ "output", required_argument, NULL, 'o' },
 	{ "text", no_argument, NULL, OPT_TEXT },
+	{ "show", no_argument, NULL, OPT_SHOW },
+	{ "html", no_argument, NULL, OPT_HTML },
+	{ "trace", no_argument, NULL, OPT_TRACE },
+	{ "junit", required_argument, NULL, OPT_JUNIT },
 	{ "record", required_argument, NULL, OPT_RECORD },
 	{ "once", no_argument, NULL, OPT_ONCE },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -199,6 +207,20 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_TEXT:
 			o->text = true;
+			break;
+		case OPT_SHOW:
+			o->show = true;
+			break;
+		case OPT_HTML:
+			o->html = true;
+			break;
+		case OPT_TRACE:
+			o->trace = true;
+			break;
+		case OPT_JUNIT:
+			if (!*optarg)
+				return bad_value("--junit", optarg);
+			o->junit = optarg;
 			break;
 		case OPT_RECORD:
 			o->record = optarg;
