@@ -228,7 +228,7 @@ def contents():
 def text_view():
     r = run("-", "-o", "r.json", "--text", stdin=kw.sample().stream())
     out = r.stdout.decode()
-    assert r.returncode == 0 and out.startswith('sched_ext scheduler "qmap" ended: SCX_EXIT_ERROR_STALL'), r
+    assert r.returncode == 0 and out.startswith("BUG SUMMARY: scheduler qmap: runnable task stall, ") and '\nsched_ext scheduler "qmap" ended: SCX_EXIT_ERROR_STALL' in out, r
     assert b"r.json" in r.stderr and "r.json" not in out
     assert max(map(len, out.splitlines())) <= 100
     assert "\x1b" not in out
