@@ -16,6 +16,7 @@
 #include "log.h"
 #include "show.h"
 #include "view.h"
+#include "view_text.h"
 
 /* host/page.html, from the compiler's search path. */
 __asm__(".pushsection .rodata\n"
@@ -23,8 +24,6 @@ __asm__(".pushsection .rodata\n"
 	"html_page_end: .byte 0\n"
 	".popsection\n");
 extern const char html_page[], html_page_end[];
-
-#define MARK "/*REPORT*/"
 
 /* JavaScript's numbers are exact up to here. */
 #define EXACT (1ULL << 53)
@@ -113,13 +112,25 @@ static void put_value(FILE *f, yyjson_val *v)
 	}
 }
 
+/* The page from @p up to this mark; returns what is behind it. */
+static const char *put_page_to(FILE *f, const char *p, const char *mark)
+{
+	const char *end = memmem(p, html_page_end - p, mark, strlen(mark));
+
+	fwrite(p, 1, end - p, f);
+	return end + strlen(mark);
+}
+
 static void write_page(FILE *f, yyjson_val *report)
 {
-	const char *mark = memmem(html_page, html_page_end - html_page, MARK, strlen(MARK));
+	_cleanup_free_ char *bug = view_bug_summary(report);
+	const char *p = html_page;
 
-	fwrite(html_page, 1, mark - html_page, f);
+	p = put_page_to(f, p, "/*BUG*/");
+	json_print_text(f, bug ? bug : "", bug ? strlen(bug) : 0);
+	p = put_page_to(f, p, "/*REPORT*/");
 	put_value(f, report);
-	fwrite(mark + strlen(MARK), 1, html_page_end - mark - strlen(MARK), f);
+	fwrite(p, 1, html_page_end - p, f);
 }
 
 int html_write(yyjson_val *report, const char *path)

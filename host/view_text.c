@@ -391,7 +391,7 @@ static void blame_error(const struct view *v, yyjson_val *exit, char *buf, size_
 }
 
 /* Scheduler, reason, whom we hold for the culprit and why: what one wants to know first. */
-static void view_bug(struct view *v)
+static bool say_bug(const struct view *v, char *buf, size_t size)
 {
 	yyjson_val *exit = yyjson_arr_get_first(yyjson_obj_get(v->kt, "exits"));
 	yyjson_val *trigger = yyjson_obj_get(v->kt, "trigger");
@@ -401,11 +401,10 @@ static void view_bug(struct view *v)
 	const char *name = str(cause(v), "name"), *reason = str(exit, "reason");
 	yyjson_val *task = NULL;
 	char blame[400] = "";
-	struct view_line l = { .out = v->out, .all = v->opts.all };
 
 	/* A scheduler that was only switched off has no bug. */
 	if (kind < EXIT_ERROR_CLASS)
-		return;
+		return false;
 	if (!strcmp(str(trigger, "trigger"), "exit") || exit) {
 		task = kind == EXIT_STALL ? stalled_task(v, str(exit, "msg")) : NULL;
 		if (*str(hint, "text"))
@@ -415,9 +414,20 @@ static void view_bug(struct view *v)
 		else if (trigger && kind != EXIT_STALL)
 			blame_error(v, exit, blame, sizeof(blame));
 	}
-	view_wrap(&l, "BUG SUMMARY: %s%s%s%.200s%s%.300s%s%s", *name ? "scheduler " : "", name, *name ? ": " : "",
-		  *reason ? reason : exit_kind_name(kind), *str(exit, "msg") ? ", " : "", str(exit, "msg"),
-		  *blame ? "; culprit " : "", blame);
+	snprintf(buf, size, "%s%.64s%s%.200s%s%.300s%s%s", *name ? "scheduler " : "", name, *name ? ": " : "",
+		 *reason ? reason : exit_kind_name(kind), *str(exit, "msg") ? ", " : "", str(exit, "msg"),
+		 *blame ? "; culprit " : "", blame);
+	return true;
+}
+
+static void view_bug(struct view *v)
+{
+	struct view_line l = { .out = v->out, .all = v->opts.all };
+	char buf[1000];
+
+	if (!say_bug(v, buf, sizeof(buf)))
+		return;
+	view_wrap(&l, "BUG SUMMARY: %s", buf);
 	fputc('\n', v->out);
 }
 
@@ -1498,23 +1508,42 @@ static int view_sections(struct view *v)
 	return v->found ? 0 : -ENOENT;
 }
 
-int view_show(yyjson_val *top, FILE *out, const struct view_options *opts)
+static int view_init(struct view *v, yyjson_val *top, const struct view_options *opts)
 {
-	struct view v = { .out = out, .top = top, .opts = *opts };
 	int err;
 
+	v->opts = *opts;
+	v->top = top;
 	if (!strcmp(str(top, "schema"), "dual")) {
-		v.dual = top;
-		v.top = yyjson_obj_get(top, opts->early ? "early" : "late");
+		v->dual = top;
+		v->top = yyjson_obj_get(top, opts->early ? "early" : "late");
 	} else if (opts->early) {
 		return -ENOENT;
 	}
-	if (strcmp(str(v.top, "schema"), "single"))
-		return opts->early && yyjson_is_null(v.top) ? -ENOENT : -EBADMSG;
-	v.kt = yyjson_obj_get(v.top, "ktdump");
-	err = load_tasks(&v);
-	if (!err)
-		err = load_cpus(&v);
+	if (strcmp(str(v->top, "schema"), "single"))
+		return opts->early && yyjson_is_null(v->top) ? -ENOENT : -EBADMSG;
+	v->kt = yyjson_obj_get(v->top, "ktdump");
+	err = load_tasks(v);
+	return err ? err : load_cpus(v);
+}
+
+char *view_bug_summary(yyjson_val *top)
+{
+	struct view v = {};
+	char buf[1000] = "";
+
+	if (!view_init(&v, top, &(struct view_options){ .cpu = -1 }))
+		say_bug(&v, buf, sizeof(buf));
+	free(v.tasks);
+	free(v.cpus);
+	return strdup(buf);
+}
+
+int view_show(yyjson_val *top, FILE *out, const struct view_options *opts)
+{
+	struct view v = { .out = out };
+	int err = view_init(&v, top, opts);
+
 	if (!err)
 		err = view_sections(&v);
 	fflush(out);
