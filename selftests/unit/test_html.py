@@ -231,7 +231,8 @@ def of_ours():
     report = ts.load("ours")
     kt = report["ktdump"]
     end = kt["trigger"]["mono_ns"] // 1000000
-    kt["topology"] = [{"cpu": 0, "node": 0, "llc": 0}, {"cpu": 1, "node": 1, "llc": 1}]
+    for cpu in kt["cpus"]:
+        cpu.update(node=cpu["cpu"], llc_id=4)
     kt["sched_timeline"] = {"clock": "mono", "window_ms": 500, "lost": 0, "events": [
         switch(end - 400, 0, 7, 8), switch(end - 300, 1, 0, 9), switch(end - 200, 1, 9, 0), switch(end - 5, 0, 8, 7)]}
     kt["verdicts"] = {"hints": [{"text": "CPU 1: rt task stress[77] kept a task off it", "evidence": ["it ran all the time"]}]}
