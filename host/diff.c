@@ -327,9 +327,9 @@ static yyjson_val *late_of(yyjson_doc *doc)
 /* Prints the difference; returns the exit status. */
 static int diff(yyjson_val *early, yyjson_val *late, bool all, bool json, bool exit_code)
 {
+	_cleanup_free_ char *text = NULL;
 	yyjson_mut_doc *mut = yyjson_mut_doc_new(NULL);
 	yyjson_doc *doc = NULL;
-	_cleanup_free_ char *text = NULL;
 	int ret = EXIT_ERROR;
 
 	if (mut) {

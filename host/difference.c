@@ -207,8 +207,8 @@ static void add_counters(struct diff *d, yyjson_mut_val *arr, uint64_t kva, yyjs
 
 static void counters(struct diff *d)
 {
-	yyjson_mut_val *arr = add_list(d, "counters");
 	_cleanup_(walk_deinit) struct walk w = {};
+	yyjson_mut_val *arr = add_list(d, "counters");
 	yyjson_val *e, *l;
 	size_t nr = 0;
 
@@ -239,8 +239,8 @@ static void add_nr(struct diff *d, yyjson_mut_val *obj, const char *key, yyjson_
 
 static void queues(struct diff *d)
 {
-	yyjson_mut_val *arr = add_list(d, "dsqs"), *obj;
 	_cleanup_(walk_deinit) struct walk w = {};
+	yyjson_mut_val *arr = add_list(d, "dsqs"), *obj;
 	yyjson_val *e, *l;
 	uint64_t changed = 0;
 	char name[NAME_MAX_LEN];
@@ -264,8 +264,8 @@ static void queues(struct diff *d)
 
 static void run_queues(struct diff *d)
 {
-	yyjson_mut_val *arr = add_list(d, "rqs"), *obj;
 	_cleanup_(walk_deinit) struct walk w = {};
+	yyjson_mut_val *arr = add_list(d, "rqs"), *obj;
 	yyjson_val *e, *l;
 	size_t nr = 0;
 
@@ -358,10 +358,10 @@ static bool stuck(const struct diff *d, yyjson_val *e, yyjson_val *l)
 
 static void tasks(struct diff *d)
 {
+	_cleanup_(walk_deinit) struct walk w = {};
 	yyjson_mut_val *still = add_list(d, "stuck"), *others = add_list(d, "tasks");
 	yyjson_mut_val *new = yyjson_mut_arr(d->doc), *gone = yyjson_mut_arr(d->doc);
 	uint64_t nr_stuck = 0, nr_moved = 0, nr_new = 0, nr_gone = 0;
-	_cleanup_(walk_deinit) struct walk w = {};
 	yyjson_val *e, *l;
 
 	lists(d, "tasks", "task_enrichments", &e, &l);
@@ -427,11 +427,11 @@ static void exits(struct diff *d, struct leaves *m)
 /* Facts of the schedulers and of the exit that are not what they were. */
 static void state(struct diff *d)
 {
+	_cleanup_(walk_deinit) struct walk w = {};
 	size_t room = LEAVES_MAX, nr = 0;
 	struct leaves m = {
 		.doc = d->doc, .list = add_list(d, "state"), .room = &room, .no_addresses = !d->same_boot,
 	};
-	_cleanup_(walk_deinit) struct walk w = {};
 	yyjson_val *e, *l;
 
 	if (!d->same_boot)
@@ -497,9 +497,9 @@ static bool is_cut(yyjson_val *kt, yyjson_val *map)
 
 static void maps(struct diff *d)
 {
+	_cleanup_(walk_deinit) struct walk w = {};
 	yyjson_mut_val *arr = add_list(d, "maps");
 	size_t room = DIFFERENCE_MAX_LEAVES, nr = 0;
-	_cleanup_(walk_deinit) struct walk w = {};
 	yyjson_val *e, *l;
 
 	walk_init(&w, d, yyjson_obj_get(d->early, "maps"), yyjson_obj_get(d->late, "maps"), map_key);

@@ -39,7 +39,7 @@ static const struct option long_options[] = {
 };
 
 /* Groups of tracks; Perfetto calls them processes. */
-enum group { GROUP_CPUS = 1, GROUP_COUNTERS, GROUP_QUEUES, GROUP_LOCKS };
+enum track_group { GROUP_CPUS = 1, GROUP_COUNTERS, GROUP_QUEUES, GROUP_LOCKS };
 
 static const char *const group_names[] = {
 	[GROUP_CPUS] = "CPUs", [GROUP_COUNTERS] = "Event counters", [GROUP_QUEUES] = "Queue lengths",
@@ -76,7 +76,7 @@ struct trace {
 /* --------------------------------------------------------------------- events */
 
 /* The beginning of an event; what belongs to it follows, then end_event(). */
-static void begin_event(struct trace *t, char phase, enum group group, uint64_t track)
+static void begin_event(struct trace *t, char phase, enum track_group group, uint64_t track)
 {
 	if (!t->groups[group]) {
 		t->groups[group] = true;
@@ -122,7 +122,7 @@ static void put_name(struct trace *t, const char *what, const char *comm, int64_
 	put_text(t, "name", buf);
 }
 
-static void counter(struct trace *t, enum group group, const char *name, uint64_t ns, int64_t value)
+static void counter(struct trace *t, enum track_group group, const char *name, uint64_t ns, int64_t value)
 {
 	begin_event(t, 'C', group, 0);
 	put_time(t, "ts", ns);
@@ -304,10 +304,11 @@ static void put_event(struct trace *t, yyjson_val *e, uint64_t ns)
 
 static void sched_timeline(struct trace *t)
 {
+	_cleanup_free_ struct event_ref *refs = NULL;
 	yyjson_val *arr = yyjson_obj_get(yyjson_obj_get(t->kt, "sched_timeline"), "events"), *e;
-	_cleanup_free_ struct event_ref *refs = calloc(yyjson_arr_size(arr) + 1, sizeof(*refs));
 	size_t i, max, nr = 0;
 
+	refs = calloc(yyjson_arr_size(arr) + 1, sizeof(*refs));
 	if (!refs)
 		return;
 	yyjson_arr_foreach(arr, i, max, e)

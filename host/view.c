@@ -113,8 +113,8 @@ char *view_path(const char *report, const char *suffix)
 
 int view_write(const char *path, yyjson_val *top, void (*fn)(FILE *f, yyjson_val *top))
 {
-	bool special = !strcmp(path, "-") || is_special(path);
 	_cleanup_free_ char *part = NULL;
+	bool special = !strcmp(path, "-") || is_special(path);
 	FILE *f = stdout;
 	int err = 0;
 

@@ -1529,10 +1529,11 @@ static int view_init(struct view *v, yyjson_val *top, const struct view_options 
 
 char *view_bug_summary(yyjson_val *top)
 {
-	struct view v = {};
+	const struct view_options opts = { .cpu = -1 };
 	char buf[1000] = "";
+	struct view v = {};
 
-	if (!view_init(&v, top, &(struct view_options){ .cpu = -1 }))
+	if (!view_init(&v, top, &opts))
 		say_bug(&v, buf, sizeof(buf));
 	free(v.tasks);
 	free(v.cpus);
