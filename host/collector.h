@@ -124,8 +124,6 @@ void early_expire(struct collector *c, uint64_t now, bool all);
 int64_t early_next_ms(const struct collector *c, uint64_t now);
 
 /* output.c */
-/* Something else than a file is at that path: a device, a pipe, a directory. */
-bool is_special(const char *path);
 bool is_directory(const char *path);
 /* What was written of this snapshot, or its guest's placeholder; NULL for nothing. */
 struct written *written_find(struct collector *c, const struct snapshot *s);

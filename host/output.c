@@ -12,6 +12,7 @@
 #include "github.h"
 #include "log.h"
 #include "report.h"
+#include "view.h"
 #include "view_text.h"
 
 static bool same_guest(const struct written *w, const struct snapshot *s)
@@ -85,13 +86,6 @@ static int sync_directory_of(const char *path)
 	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(copy);
 	return fd < 0 || fsync(fd) ? -errno : 0;
-}
-
-bool is_special(const char *path)
-{
-	struct stat st;
-
-	return !stat(path, &st) && !S_ISREG(st.st_mode);
 }
 
 /*

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/stat.h>
 
-#include "collector.h"
 #include "view.h"
 
 size_t put(FILE *out, const char *s, size_t max)
@@ -97,6 +97,13 @@ void view_heading(FILE *out, const char *text)
 	fprintf(out, "\n%s", bold ? "\033[1m" : "");
 	put(out, text, VIEW_WIDTH);
 	fprintf(out, "%s\n", bold ? "\033[0m" : "");
+}
+
+bool is_special(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && !S_ISREG(st.st_mode);
 }
 
 char *view_path(const char *report, const char *suffix)

@@ -52,6 +52,8 @@ void view_print(struct view_line *l, const char *fmt, ...) __printf(2, 3);
 /* Begins a line, after the end of the one before. */
 void view_newline(struct view_line *l);
 
+/* Something else than a file is at that path: a device, a pipe, a directory. */
+bool is_special(const char *path);
 /* "r.json", ".html" -> "r.html"; "-" stays. The caller frees it; NULL without memory. */
 char *view_path(const char *report, const char *suffix);
 /*
