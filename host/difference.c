@@ -533,11 +533,11 @@ bool difference_same_boot(yyjson_val *early, yyjson_val *late)
 	yyjson_val *l = yyjson_obj_get(yyjson_obj_get(late, "ktdump"), "kernel");
 	const char *boot = str(l, "boot_id");
 
-	/* One of ktstr does not tell; its addresses are those of one VM as a rule. */
-	if (!e && !l)
+	/* Those of ktstr do not tell; its addresses are those of one VM as a rule. */
+	if (!*boot && !*str(e, "boot_id"))
 		return num(yyjson_obj_get(early, "scx_sched_state"), "sched_kva") ==
 		       num(yyjson_obj_get(late, "scx_sched_state"), "sched_kva");
-	return *boot && !strcmp(str(e, "boot_id"), boot);
+	return !strcmp(str(e, "boot_id"), boot);
 }
 
 yyjson_mut_val *difference(yyjson_mut_doc *doc, yyjson_val *early, yyjson_val *late, bool with_maps)
@@ -549,10 +549,10 @@ yyjson_mut_val *difference(yyjson_mut_doc *doc, yyjson_val *early, yyjson_val *l
 	};
 	yyjson_val *e = yyjson_obj_get(d.ekt, "trigger"), *l = yyjson_obj_get(d.lkt, "trigger");
 
-	if (d.same_boot && is_num(e, "mono_ns") && is_num(l, "mono_ns")) {
+	if (d.same_boot && e && l)
 		json_add_i64(doc, d.obj, "elapsed_ns", num(l, "mono_ns") - num(e, "mono_ns"));
+	if (d.same_boot && d.lkt)
 		json_add_i64(doc, d.obj, "elapsed_jiffies", num(l, "jiffies") - num(e, "jiffies"));
-	}
 	state(&d);
 	counters(&d);
 	queues(&d);

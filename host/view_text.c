@@ -402,10 +402,10 @@ static bool say_bug(const struct view *v, char *buf, size_t size)
 	yyjson_val *task = NULL;
 	char blame[400] = "";
 
-	/* A scheduler that was only switched off has no bug. */
-	if (kind < EXIT_ERROR_CLASS)
+	/* A scheduler that goes on, or was only switched off, has no bug. */
+	if (kind < EXIT_ERROR_CLASS || (trigger && strcmp(str(trigger, "trigger"), "exit")))
 		return false;
-	if (!strcmp(str(trigger, "trigger"), "exit") || exit) {
+	if (trigger || exit) {
 		task = kind == EXIT_STALL ? stalled_task(v, str(exit, "msg")) : NULL;
 		if (*str(hint, "text"))
 			snprintf(blame, sizeof(blame), "%.300s", str(hint, "text"));
