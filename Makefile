@@ -14,6 +14,8 @@ PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR  ?= $(PREFIX)/share/man
+COMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
 
 B := build
 IN_ROOT := selftests/vm/in-root
@@ -26,7 +28,7 @@ HOST_LIBS  += $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-
 HOST_SRC   := $(sort $(wildcard host/*.c host/*/*.c shared/*.c))
 HOST_OBJ   := $(HOST_SRC:%.c=$(B)/host/%.o)
 CFLAGS     ?= -O2 -g
-KT_CFLAGS   = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Ishared -Ihost \
+KT_CFLAGS   = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Ishared -Ihost -Idocs \
 	      $(shell pkg-config --cflags $(HOST_LIBS))
 KT_LIBS     = $(shell pkg-config --libs $(HOST_LIBS)) -lpthread -lm
 
@@ -42,8 +44,9 @@ $(B)/host/%.o: %.c
 	@echo "  CC      $<"
 	@$(CC) $(KT_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# The assembler includes it.
+# The assembler includes them.
 $(B)/host/host/html.o: host/page.html
+$(B)/host/host/schema.o: $(wildcard docs/*.schema.json)
 
 -include $(HOST_OBJ:.o=.d)
 
@@ -80,7 +83,7 @@ all: host $(if $(HAVE_KDIR),module)
 
 # ---------------------------------------------------------------- man pages
 
-MAN := $(patsubst man/%.rst,$(B)/man/%,$(wildcard man/*.[1-9].rst))
+MAN := $(patsubst man/%.rst,$(B)/man/%,$(wildcard man/*.[1-9].rst)) $(B)/man/ktdump-report.5 $(B)/man/ktdump-wire.7
 RST2MAN := $(firstword $(shell command -v rst2man rst2man.py 2>/dev/null))
 
 man: $(MAN)
@@ -91,10 +94,24 @@ $(B)/man/%: man/%.rst
 	@echo "  MAN     $@"
 	@$(RST2MAN) --halt=warning $< $@
 
+# Two pages of docs/ are manual pages too.
+$(B)/man/ktdump-report.5: SUMMARY = failure reports of sched_ext schedulers
+$(B)/man/ktdump-wire.7: SUMMARY = what ktdump.ko sends to a collector
+$(B)/man/ktdump-report.5: docs/report.md
+$(B)/man/ktdump-wire.7: docs/wire.md
+$(B)/man/ktdump-report.5 $(B)/man/ktdump-wire.7: man/from-docs
+	@mkdir -p $(@D)
+	@test -n "$(RST2MAN)" || { echo "rst2man is missing: install python3-docutils" >&2; exit 1; }
+	@echo "  MAN     $@"
+	@python3 man/from-docs $(@F) "$(SUMMARY)" <$(filter %.md,$^) >$@.rst
+	@$(RST2MAN) --halt=warning $@.rst $@
+
 install: host $(if $(RST2MAN),man)
 	install -D -m 755 $(B)/bin/ktcollect $(DESTDIR)$(BINDIR)/ktcollect
 	$(foreach m,$(if $(RST2MAN),$(MAN)),install -D -m 644 $(m) \
 	  $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)) &&) true
+	install -D -m 644 host/completion/ktcollect $(DESTDIR)$(COMPDIR)/ktcollect
+	install -D -m 644 host/completion/_ktcollect $(DESTDIR)$(ZSHDIR)/_ktcollect
 	+$(if $(wildcard $(KMOD)/ktdump.ko),$(MAKE) modules_install)
 
 # -------------------------------------------------------------------- tests
@@ -138,7 +155,7 @@ help:
 	@echo "host             build/bin/ktcollect"
 	@echo "module           build/kmod/RELEASE/ktdump.ko   (KDIR=DIR, W=1, C=1, FAULTS=1)"
 	@echo "man              manual pages"
-	@echo "install          tool, manual pages, module if built   (DESTDIR=, PREFIX=)"
+	@echo "install          tool, manual pages, completions, module if built   (DESTDIR=, PREFIX=)"
 	@echo "modules_install  the module alone   (KDIR=DIR, DESTDIR=)"
 	@echo "demo             boot a guest, stall a scheduler, show the report"
 	@echo "check            all tests   (TESTARGS='-t NAME -k 7.3', see selftests/run --help)"

@@ -37,7 +37,9 @@ struct options {
 	const char *sched_obj;		/* NULL none */
 	unsigned int max_reports;
 	double grace, timeout;	/* seconds; timeout 0: none */
+	const char *junit;	/* NULL none */
 	bool once, fail_on_report, text, dual;
+	bool show, html, trace;	/* views beside each report */
 };
 
 /* A report that was written; remembered so that none is written twice. */
@@ -47,6 +49,8 @@ struct written {
 	uint32_t number;
 	bool complete;
 	char *path;
+	char *failure, *text;	/* of a scheduler that died: headline and summary; else NULL */
+	bool due;		/* its views are to be made */
 };
 
 struct source;
@@ -120,8 +124,6 @@ void early_expire(struct collector *c, uint64_t now, bool all);
 int64_t early_next_ms(const struct collector *c, uint64_t now);
 
 /* output.c */
-/* Something else than a file is at that path: a device, a pipe, a directory. */
-bool is_special(const char *path);
 bool is_directory(const char *path);
 /* What was written of this snapshot, or its guest's placeholder; NULL for nothing. */
 struct written *written_find(struct collector *c, const struct snapshot *s);
@@ -133,6 +135,12 @@ int output_write(struct collector *c, struct snapshot *s);
 /* An early report is announced only when no late one will come. */
 void output_early_alone(struct collector *c, const struct snapshot *s);
 void written_free(struct collector *c);
+
+/* beside.c */
+/* Makes the views that are due; after the guest has its answer, they may take a while. */
+void views_make(struct collector *c);
+/* Writes --junit anew, with all that is known so far. */
+void junit_write(struct collector *c);
 
 /* listen.c */
 /* Serves all sources until it is time to stop. The exit status. */

@@ -4,18 +4,19 @@
  * data and asks no network for anything.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <yyjson.h>
 
 #include "collector.h"
 #include "html.h"
+#include "json.h"
 #include "log.h"
 #include "show.h"
+#include "view.h"
+#include "view_text.h"
 
 /* host/page.html, from the compiler's search path. */
 __asm__(".pushsection .rodata\n"
@@ -23,8 +24,6 @@ __asm__(".pushsection .rodata\n"
 	"html_page_end: .byte 0\n"
 	".popsection\n");
 extern const char html_page[], html_page_end[];
-
-#define MARK "/*REPORT*/"
 
 /* JavaScript's numbers are exact up to here. */
 #define EXACT (1ULL << 53)
@@ -46,23 +45,9 @@ static const struct option long_options[] = {
 	{}
 };
 
-/* JSON that may stand in a script element: nothing in it can end that, or begin another. */
 static void put_string(FILE *f, yyjson_val *str)
 {
-	const char *s = yyjson_get_str(str), *end = s + yyjson_get_len(str);
-
-	fputc('"', f);
-	for (; s < end; s++) {
-		unsigned char c = *s;
-
-		if (c == '"' || c == '\\')
-			fprintf(f, "\\%c", c);
-		else if (c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7f)
-			fprintf(f, "\\u%04x", c);
-		else
-			fputc(c, f);
-	}
-	fputc('"', f);
+	json_print_text(f, yyjson_get_str(str), yyjson_get_len(str));
 }
 
 static void put_leaf(FILE *f, yyjson_val *v)
@@ -127,47 +112,30 @@ static void put_value(FILE *f, yyjson_val *v)
 	}
 }
 
-static int write_page(FILE *f, yyjson_val *report)
+/* The page from @p up to this mark; returns what is behind it. */
+static const char *put_page_to(FILE *f, const char *p, const char *mark)
 {
-	const char *mark = memmem(html_page, html_page_end - html_page, MARK, strlen(MARK));
+	const char *end = memmem(p, html_page_end - p, mark, strlen(mark));
 
-	fwrite(html_page, 1, mark - html_page, f);
+	fwrite(p, 1, end - p, f);
+	return end + strlen(mark);
+}
+
+static void write_page(FILE *f, yyjson_val *report)
+{
+	_cleanup_free_ char *bug = view_bug_summary(report);
+	const char *p = html_page;
+
+	p = put_page_to(f, p, "/*BUG*/");
+	json_print_text(f, bug ? bug : "", bug ? strlen(bug) : 0);
+	p = put_page_to(f, p, "/*REPORT*/");
 	put_value(f, report);
-	fwrite(mark + strlen(MARK), 1, html_page_end - mark - strlen(MARK), f);
-	return fflush(f) || ferror(f) ? -EIO : 0;
+	fwrite(p, 1, html_page_end - p, f);
 }
 
-/* Whole or not at all, like reports. */
-static int write_file(const char *path, yyjson_val *report)
+int html_write(yyjson_val *report, const char *path)
 {
-	_cleanup_free_ char *part = NULL;
-	bool special = is_special(path);
-	FILE *f;
-	int err;
-
-	if (asprintf(&part, special ? "%s" : "%s.part", path) < 0)
-		return -ENOMEM;
-	f = fopen(part, "we");
-	if (!f)
-		return -errno;
-	err = write_page(f, report);
-	if (fclose(f) && !err)
-		err = -errno;
-	if (!err && !special && rename(part, path))
-		err = -errno;
-	if (err && !special)
-		unlink(part);
-	return err;
-}
-
-static char *default_name(const char *report)
-{
-	size_t len = strlen(report);
-	char *ret;
-
-	if (len > 5 && !strcmp(report + len - 5, ".json"))
-		len -= 5;
-	return asprintf(&ret, "%.*s.html", (int)len, report) < 0 ? NULL : ret;
+	return view_write(path, report, write_page);
 }
 
 int html_main(int argc, char **argv)
@@ -196,14 +164,13 @@ int html_main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (!output) {
-		name = strcmp(argv[optind], "-") ? default_name(argv[optind]) : strdup("-");
+		name = view_path(argv[optind], ".html");
 		output = name;
 	}
 	doc = show_load(argv[optind]);
 	if (!doc || !output)
 		return EXIT_ERROR;
-	err = strcmp(output, "-") ? write_file(output, yyjson_doc_get_root(doc)) :
-				    write_page(stdout, yyjson_doc_get_root(doc));
+	err = html_write(yyjson_doc_get_root(doc), output);
 	yyjson_doc_free(doc);
 	if (err) {
 		log_err("%s: %s", output, strerror(-err));

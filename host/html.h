@@ -3,6 +3,11 @@
 #ifndef KTC_HTML_H
 #define KTC_HTML_H
 
+#include <yyjson.h>
+
+/* Makes the page of a report that show_load() took, as view_write() does. */
+int html_write(yyjson_val *report, const char *path);
+
 /* The command; argv[0] is its name. Returns the exit status. */
 int html_main(int argc, char **argv);
 

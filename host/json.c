@@ -36,6 +36,22 @@ void json_add_text(yyjson_mut_doc *doc, yyjson_mut_val *obj, const char *key, co
 	yyjson_mut_obj_add_val(doc, obj, key, json_text(doc, s, len));
 }
 
+void json_print_text(FILE *f, const char *s, size_t len)
+{
+	fputc('"', f);
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = s[i];
+
+		if (c == '"' || c == '\\')
+			fprintf(f, "\\%c", c);
+		else if (c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7f)
+			fprintf(f, "\\u%04x", c);
+		else
+			fputc(c, f);
+	}
+	fputc('"', f);
+}
+
 yyjson_mut_val *json_hex(yyjson_mut_doc *doc, const uint8_t *data, size_t len)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -3,6 +3,7 @@
 #ifndef KTC_JSON_H
 #define KTC_JSON_H
 
+#include <stdio.h>
 #include <yyjson.h>
 
 #include "table.h"
@@ -11,6 +12,8 @@ void json_add_text(struct yyjson_mut_doc *doc, struct yyjson_mut_val *obj, const
 		   const char *s, size_t len);
 /* Valid UTF-8 (bad bytes become U+FFFD), cut at the first NUL. */
 yyjson_mut_val *json_text(yyjson_mut_doc *doc, const char *s, size_t len);
+/* A JSON string that may also stand in a script element: nothing in it can end that. */
+void json_print_text(FILE *f, const char *s, size_t len);
 /* Lowercase hex, one blank between bytes. */
 yyjson_mut_val *json_hex(yyjson_mut_doc *doc, const uint8_t *data, size_t len);
 /* Any value as it came: integers exact, bin as hex, nil as null. */

@@ -12,16 +12,22 @@
 
 #include "btf_cache.h"
 #include "collector.h"
+#include "diff.h"
 #include "html.h"
 #include "log.h"
 #include "sched_obj.h"
 #include "show.h"
+#include "trace.h"
+#include "validate.h"
 #include "view_text.h"
 
 static const char usage[] =
 	"Usage: ktcollect [OPTION]... [FILE]...\n"
 	"       ktcollect show [OPTION]... REPORT   (ktcollect show --help)\n"
+	"       ktcollect diff [OPTION]... REPORT LATER | DUAL\n"
 	"       ktcollect html [OPTION]... REPORT   (ktcollect html --help)\n"
+	"       ktcollect trace [OPTION]... REPORT  (ktcollect trace --help)\n"
+	"       ktcollect validate REPORT...        (ktcollect validate --help)\n"
 	"Receive failure snapshots from guests that run ktdump.ko and write reports.\n"
 	"\n"
 	"Where from (any number of these):\n"
@@ -36,6 +42,10 @@ static const char usage[] =
 	"      --dual               dual form of failures also without early snapshot,\n"
 	"                           with the reason why there is none\n"
 	"      --text               print each report as text on standard output\n"
+	"      --show               beside each report its text, with maps (NAME.txt)\n"
+	"      --html               beside each report its page (NAME.html)\n"
+	"      --trace              beside each report its trace (NAME.trace.json)\n"
+	"      --junit FILE         the result of the run as JUnit XML\n"
 	"      --record FILE        keep the raw stream (next connection: FILE-2)\n"
 	"\n"
 	"When to stop:\n"
@@ -68,7 +78,7 @@ static const char usage[] =
 enum {
 	OPT_VSOCK_CID = 256, OPT_UDS, OPT_PORT, OPT_TEXT, OPT_RECORD, OPT_ONCE, OPT_TIMEOUT,
 	OPT_GRACE, OPT_FAIL_ON_REPORT, OPT_DUAL, OPT_MAX_BYTES, OPT_MAX_DISK, OPT_MAX_REPORTS,
-	OPT_BTF_CACHE, OPT_SCHED_OBJ,
+	OPT_BTF_CACHE, OPT_SCHED_OBJ, OPT_SHOW, OPT_HTML, OPT_TRACE, OPT_JUNIT,
 };
 
 static const struct option long_options[] = {
@@ -77,6 +87,10 @@ static const struct option long_options[] = {
 	{ "port", required_argument, NULL, OPT_PORT },
 	{ "output", required_argument, NULL, 'o' },
 	{ "text", no_argument, NULL, OPT_TEXT },
+	{ "show", no_argument, NULL, OPT_SHOW },
+	{ "html", no_argument, NULL, OPT_HTML },
+	{ "trace", no_argument, NULL, OPT_TRACE },
+	{ "junit", required_argument, NULL, OPT_JUNIT },
 	{ "record", required_argument, NULL, OPT_RECORD },
 	{ "once", no_argument, NULL, OPT_ONCE },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -93,6 +107,14 @@ static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{}
+};
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "show", show_main }, { "diff", diff_main }, { "html", html_main }, { "trace", trace_main },
+	{ "validate", validate_main },
 };
 
 static bool parse_u64(const char *s, uint64_t max, uint64_t *ret)
@@ -185,6 +207,20 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_TEXT:
 			o->text = true;
+			break;
+		case OPT_SHOW:
+			o->show = true;
+			break;
+		case OPT_HTML:
+			o->html = true;
+			break;
+		case OPT_TRACE:
+			o->trace = true;
+			break;
+		case OPT_JUNIT:
+			if (!*optarg)
+				return bad_value("--junit", optarg);
+			o->junit = optarg;
 			break;
 		case OPT_RECORD:
 			o->record = optarg;
@@ -302,10 +338,9 @@ int main(int argc, char **argv)
 	bool shown = false;
 	int ret;
 
-	if (argc > 1 && !strcmp(argv[1], "show"))
-		return show_main(argc - 1, argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "html"))
-		return html_main(argc - 1, argv + 1);
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
 	if (!uds || !replay)
 		return EXIT_ERROR;
 	ret = parse_options(argc, argv, &o);

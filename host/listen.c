@@ -363,6 +363,7 @@ static int serve(struct collector *c, int signal_fd)
 		end_drained(c, now);
 		orphan_expire(c, now, false);
 		early_expire(c, now, false);
+		views_make(c);
 	}
 	return 0;
 }
@@ -456,6 +457,8 @@ int collector_run(struct collector *c)
 	early_expire(c, 0, true);
 	close_sources(c);
 	close(c->epoll_fd);
+	views_make(c);
+	junit_write(c);
 	written_free(c);
 	return exit_code(c, sig, listening);
 }

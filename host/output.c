@@ -12,6 +12,7 @@
 #include "github.h"
 #include "log.h"
 #include "report.h"
+#include "view.h"
 #include "view_text.h"
 
 static bool same_guest(const struct written *w, const struct snapshot *s)
@@ -62,6 +63,8 @@ void written_free(struct collector *c)
 		free(w->origin);
 		free(w->boot_id);
 		free(w->path);
+		free(w->failure);
+		free(w->text);
 		free(w);
 	}
 }
@@ -83,13 +86,6 @@ static int sync_directory_of(const char *path)
 	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(copy);
 	return fd < 0 || fsync(fd) ? -errno : 0;
-}
-
-bool is_special(const char *path)
-{
-	struct stat st;
-
-	return !stat(path, &st) && !S_ISREG(st.st_mode);
 }
 
 /*
@@ -286,15 +282,36 @@ static struct written *take_over(struct collector *c, const struct snapshot *ear
 	return w;
 }
 
+/* For --junit, which is written at the end: the summary as text. */
+static void remember_failure(struct written *w, const struct report_summary *summary)
+{
+	size_t len;
+	FILE *f;
+
+	free(w->failure);
+	free(w->text);
+	w->text = NULL;
+	w->failure = strdup(summary->headline);
+	f = open_memstream(&w->text, &len);
+	if (f) {
+		view_report(yyjson_doc_get_root(summary->doc), f);
+		fclose(f);
+	}
+}
+
 /* What a person or a workflow is told. */
-static void tell(struct collector *c, const struct snapshot *s, const struct written *w,
+static void tell(struct collector *c, const struct snapshot *s, struct written *w,
 		 const struct report_summary *summary)
 {
 	announce(c, s, w->path);
+	w->due = true;
 	if (!snapshot_is(s, "demand")) {
 		c->nr_failures++;
 		github_announce(summary->report, w->path, summary->headline);
+		if (c->opts->junit)
+			remember_failure(w, summary);
 	}
+	junit_write(c);
 	if (c->opts->text)
 		view_report(yyjson_doc_get_root(summary->doc), stdout);
 }

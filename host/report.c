@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "difference.h"
 #include "report.h"
 
 /* ------------------------------------------------------------------ look-up */
@@ -599,8 +600,29 @@ static void write_single(struct report *r, struct jsonw *w)
 	jsonw_obj_end(w);
 }
 
+/*
+ * The value of ktdump.difference, in the document of late. That of early, which has been
+ * written, is given up for it. NULL without memory.
+ */
+static yyjson_mut_val *dual_difference(struct report *early, struct report *late)
+{
+	yyjson_mut_val *maps = dual_maps(early, late), *ret = NULL;
+	yyjson_doc *e = yyjson_mut_doc_imut_copy(early->doc, NULL), *l;
+
+	yyjson_mut_doc_free(early->doc);
+	early->doc = NULL;
+	l = e ? yyjson_mut_doc_imut_copy(late->doc, NULL) : NULL;
+	if (l)
+		ret = difference(late->doc, yyjson_doc_get_root(e), yyjson_doc_get_root(l), false);
+	if (ret)
+		yyjson_mut_obj_add_val(late->doc, ret, "maps", maps);
+	yyjson_doc_free(e);
+	yyjson_doc_free(l);
+	return ret;
+}
+
 /* *difference_ret: NULL without an early one. */
-static void write_dual(struct report *late, struct report *early, struct jsonw *w,
+static int write_dual(struct report *late, struct report *early, struct jsonw *w,
 		       yyjson_mut_val **difference_ret)
 {
 	struct dual_facts f;
@@ -625,7 +647,9 @@ static void write_dual(struct report *late, struct report *early, struct jsonw *
 		jsonw_str(w, f.reason);
 	}
 	if (early) {
-		*difference_ret = difference(early, late);
+		*difference_ret = dual_difference(early, late);
+		if (!*difference_ret)
+			return -ENOMEM;
 		jsonw_key(w, "ktdump");
 		jsonw_obj(w);
 		jsonw_key(w, "difference");
@@ -633,6 +657,7 @@ static void write_dual(struct report *late, struct report *early, struct jsonw *
 		jsonw_obj_end(w);
 	}
 	jsonw_obj_end(w);
+	return 0;
 }
 
 static int prepare(struct report *r, const struct snapshot *s, const yyjson_alc *alc)
@@ -705,7 +730,7 @@ int report_write(const struct snapshot *s, const struct report_form *form, FILE 
 		return -ENOMEM;
 	jsonw_init(&w, out);
 	if (dual)
-		write_dual(&late, e ? &early : NULL, &w, &diff);
+		no_memory |= !!write_dual(&late, e ? &early : NULL, &w, &diff);
 	else
 		write_single(&late, &w);
 	err = jsonw_finish(&w);

@@ -202,8 +202,8 @@ struct dual_facts {
 	char reason[200];		/* why there is none */
 };
 void dual_facts(const struct snapshot *late, const struct snapshot *early, struct dual_facts *ret);
-/* What is different, in the document of late: value of the dual report's ktdump.difference. */
-yyjson_mut_val *difference(struct report *early, struct report *late);
+/* Which of the maps have changed, in the document of late: "maps" of ktdump.difference. */
+yyjson_mut_val *dual_maps(struct report *early, struct report *late);
 
 /* ktstr's keys, in the order in which it writes them. */
 void regs_report(struct report *r);

@@ -8,12 +8,13 @@
 #include <sys/stat.h>
 
 #include "collector.h"
+#include "jsonw.h"
 #include "log.h"
 #include "show.h"
 #include "view_text.h"
 
-/* A report of a module or of ktstr is not deeper; what is would need more stack than there is. */
-#define MAX_NESTING 128
+/* ktstr's reader takes no more; what is much deeper would need more stack than there is. */
+#define MAX_NESTING JSONW_MAX_DEPTH
 
 static const char usage[] =
 	"Usage: ktcollect show [OPTION]... REPORT\n"
@@ -21,8 +22,8 @@ static const char usage[] =
 	"\n"
 	"      --section NAME       only this section (may be repeated): summary, hints,\n"
 	"                           waiting, tasks, cpus, queues, difference, schedulers,\n"
-	"                           map-list, maps, allocations, programs, missing,\n"
-	"                           backtrace\n"
+	"                           counters, map-list, maps, allocations, programs,\n"
+	"                           missing, backtrace\n"
 	"      --map GLOB           only the maps with such names\n"
 	"      --task PID|GLOB      only such tasks, with all that is known about them\n"
 	"      --cpu N              only this CPU\n"

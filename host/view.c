@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Lines of text, and any JSON as an outline. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/stat.h>
 
 #include "view.h"
 
@@ -95,6 +97,52 @@ void view_heading(FILE *out, const char *text)
 	fprintf(out, "\n%s", bold ? "\033[1m" : "");
 	put(out, text, VIEW_WIDTH);
 	fprintf(out, "%s\n", bold ? "\033[0m" : "");
+}
+
+bool is_special(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && !S_ISREG(st.st_mode);
+}
+
+char *view_path(const char *report, const char *suffix)
+{
+	size_t len = strlen(report);
+	char *ret;
+
+	if (!strcmp(report, "-"))
+		return strdup(report);
+	if (len > 5 && !strcmp(report + len - 5, ".json"))
+		len -= 5;
+	return asprintf(&ret, "%.*s%s", (int)len, report, suffix) < 0 ? NULL : ret;
+}
+
+int view_write(const char *path, yyjson_val *top, void (*fn)(FILE *f, yyjson_val *top))
+{
+	_cleanup_free_ char *part = NULL;
+	bool special = !strcmp(path, "-") || is_special(path);
+	FILE *f = stdout;
+	int err = 0;
+
+	if (asprintf(&part, special ? "%s" : "%s.part", path) < 0) {
+		part = NULL;
+		return -ENOMEM;
+	}
+	if (strcmp(path, "-"))
+		f = fopen(part, "we");
+	if (!f)
+		return -errno;
+	fn(f, top);
+	if (fflush(f) || ferror(f))
+		err = -EIO;
+	if (f != stdout && fclose(f) && !err)
+		err = -errno;
+	if (!err && !special && rename(part, path))
+		err = -errno;
+	if (err && !special)
+		unlink(part);
+	return err;
 }
 
 static void leaf(struct view_line *l, yyjson_val *v)

@@ -52,6 +52,16 @@ void view_print(struct view_line *l, const char *fmt, ...) __printf(2, 3);
 /* Begins a line, after the end of the one before. */
 void view_newline(struct view_line *l);
 
+/* Something else than a file is at that path: a device, a pipe, a directory. */
+bool is_special(const char *path);
+/* "r.json", ".html" -> "r.html"; "-" stays. The caller frees it; NULL without memory. */
+char *view_path(const char *report, const char *suffix);
+/*
+ * Writes a view of @top into a file, whole or not at all, or to standard output ("-").
+ * 0 or a negative errno.
+ */
+int view_write(const char *path, yyjson_val *top, void (*fn)(FILE *f, yyjson_val *top));
+
 /* Bold on a terminal, unless NO_COLOR says otherwise. */
 void view_heading(FILE *out, const char *text);
 

@@ -18,7 +18,10 @@
 #define MAX_FRAMES 8
 #define MAX_TASKS 16
 #define MAX_MAPS 24
+#define MAX_SPARKS 48
 #define MAX_HINTS 4		/* of one kind */
+#define EXIT_ERROR_CLASS 1024	/* enum scx_exit_kind: errors begin here */
+#define EXIT_STALL 1026
 #define LONG_MS 100		/* who waits less is no news */
 
 struct task_ref {
@@ -264,6 +267,170 @@ static const char *exit_kind_name(uint64_t kind)
 	return "?";
 }
 
+/* dsq_states has "local cpu 3" for a queue; what it has no place for is in "dsqs". */
+static void name_queue(yyjson_val *q, char *buf, size_t size)
+{
+	const char *origin = str(q, "origin");
+
+	if (!strcmp(origin, "user"))
+		snprintf(buf, size, "user 0x%llx", (unsigned long long)num(q, "id"));
+	else if (is_num(q, "cpu"))
+		snprintf(buf, size, "%s cpu %llu", origin, (unsigned long long)num(q, "cpu"));
+	else
+		snprintf(buf, size, "%s", origin);
+}
+
+/* --------------------------------------------------------------- the first line */
+
+static const char *name_of(yyjson_val *task, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s[%lld]", str(task, "comm"),
+		 (long long)yyjson_get_sint(yyjson_obj_get(task, "pid")));
+	return buf;
+}
+
+/* "worker[12] failed to run for 5.0s": that task, else the one that waits longest. */
+static yyjson_val *stalled_task(const struct view *v, const char *msg)
+{
+	const char *end = strstr(msg, "] failed to run"), *p = end;
+	yyjson_val *longest = NULL;
+	long long pid = -1;
+
+	while (p && p > msg && p[-1] >= '0' && p[-1] <= '9')
+		p--;
+	if (p && p > msg && p[-1] == '[')
+		pid = strtoll(p, NULL, 10);
+	for (size_t i = 0; i < v->nr_tasks; i++) {
+		yyjson_val *task = v->tasks[i].task;
+
+		if (pid >= 0 && yyjson_get_sint(yyjson_obj_get(task, "pid")) == pid)
+			return task;
+		if (age_ms(task) != INT64_MIN && (!longest || age_ms(task) > age_ms(longest)))
+			longest = task;
+	}
+	return longest;
+}
+
+/* " at the head of DSQ user 0x7 (3 waiting)"; nothing when it is on no queue. */
+static void say_place(const struct view *v, yyjson_val *task, char *buf, size_t size)
+{
+	yyjson_val *arr = yyjson_obj_get(v->top, "dsq_states"), *q, *kva;
+	char name[48];
+	size_t i, k, max, kmax;
+
+	*buf = '\0';
+	yyjson_arr_foreach(arr, i, max, q) {
+		yyjson_arr_foreach(yyjson_obj_get(q, "task_kvas"), k, kmax, kva) {
+			if (!num(task, "kva") || yyjson_get_uint(kva) != num(task, "kva"))
+				continue;
+			name_queue(q, name, sizeof(name));
+			if (k)
+				snprintf(buf, size, " behind %zu on DSQ %s", k, name);
+			else
+				snprintf(buf, size, " at the head of DSQ %s (%zu waiting)", name, kmax);
+			return;
+		}
+	}
+	if (!strcmp(str(yyjson_obj_get(task, "scx"), "ops_state_name"), "SCX_OPSS_QUEUED"))
+		snprintf(buf, size, ", kept by the BPF scheduler on no DSQ");
+}
+
+/* Who made a task wait: another class on its CPU, a queue nobody takes from, the scheduler itself. */
+static void blame_stall(const struct view *v, yyjson_val *task, char *buf, size_t size)
+{
+	const struct cpu_ref *c = NULL;
+	char name[64], curr[64], place[128];
+	const char *class;
+
+	if (is_num(task, "runnable_on"))
+		c = find_cpu(v, num(task, "runnable_on"));
+	class = c ? str(c->rq, "curr_class") : "";
+	snprintf(curr, sizeof(curr), "%s[%lld]", c ? str(c->rq, "curr_comm") : "",
+		 c ? (long long)yyjson_get_sint(yyjson_obj_get(c->rq, "curr_pid")) : 0);
+	name_of(task, name, sizeof(name));
+	say_place(v, task, place, sizeof(place));
+	if (!strcmp(class, "rt") || !strcmp(class, "dl") || !strcmp(class, "stop"))
+		snprintf(buf, size, "CPU %llu: it runs %s task %s while %s waits for %.3f s%s",
+			 (unsigned long long)c->nr, class, curr, name, age_ms(task) / 1e3, place);
+	else
+		snprintf(buf, size, "task %s: it waits for %.3f s%s%s%s%s", name, age_ms(task) / 1e3, place,
+			 c ? strcmp(class, "idle") ? ", its CPU runs " : ", its CPU " : "",
+			 c ? strcmp(class, "idle") ? curr : "idles" : "", "");
+}
+
+/* The BPF program in a backtrace: "bpf_prog_TAG_NAME+0x…". */
+static bool say_program(yyjson_val *bt, char *buf, size_t size)
+{
+	static const char prefix[] = "bpf_prog_";
+	yyjson_val *f;
+	size_t i, max;
+
+	yyjson_arr_foreach(bt, i, max, f) {
+		const char *sym = str(f, "symbol");
+		const char *name = strncmp(sym, prefix, strlen(prefix)) ? NULL :
+				   strchr(sym + strlen(prefix), '_');
+
+		if (!name)
+			continue;
+		snprintf(buf, size, " in BPF program %.*s", (int)strcspn(name + 1, "+"), name + 1);
+		return true;
+	}
+	return false;
+}
+
+static void blame_error(const struct view *v, yyjson_val *exit, char *buf, size_t size)
+{
+	yyjson_val *trigger = yyjson_obj_get(v->kt, "trigger");
+	char program[96] = "";
+
+	if (!say_program(yyjson_obj_get(exit, "bt"), program, sizeof(program)))
+		say_program(yyjson_obj_get(trigger, "stack"), program, sizeof(program));
+	snprintf(buf, size, "task %s[%lld] on CPU %llu: it raised the error%s", str(trigger, "comm"),
+		 (long long)yyjson_get_sint(yyjson_obj_get(trigger, "pid")),
+		 (unsigned long long)num(trigger, "cpu"), program);
+}
+
+/* Scheduler, reason, whom we hold for the culprit and why: what one wants to know first. */
+static bool say_bug(const struct view *v, char *buf, size_t size)
+{
+	yyjson_val *exit = yyjson_arr_get_first(yyjson_obj_get(v->kt, "exits"));
+	yyjson_val *trigger = yyjson_obj_get(v->kt, "trigger");
+	yyjson_val *hint = yyjson_arr_get_first(yyjson_obj_get(yyjson_obj_get(v->kt, "verdicts"), "hints"));
+	uint64_t kind = is_num(exit, "kind") ? num(exit, "kind") : is_num(trigger, "exit_kind") ?
+			num(trigger, "exit_kind") : num(yyjson_obj_get(v->top, "scx_sched_state"), "exit_kind");
+	const char *name = str(cause(v), "name"), *reason = str(exit, "reason");
+	yyjson_val *task = NULL;
+	char blame[400] = "";
+
+	/* A scheduler that goes on, or was only switched off, has no bug. */
+	if (kind < EXIT_ERROR_CLASS || (trigger && strcmp(str(trigger, "trigger"), "exit")))
+		return false;
+	if (trigger || exit) {
+		task = kind == EXIT_STALL ? stalled_task(v, str(exit, "msg")) : NULL;
+		if (*str(hint, "text"))
+			snprintf(blame, sizeof(blame), "%.300s", str(hint, "text"));
+		else if (task)
+			blame_stall(v, task, blame, sizeof(blame));
+		else if (trigger && kind != EXIT_STALL)
+			blame_error(v, exit, blame, sizeof(blame));
+	}
+	snprintf(buf, size, "%s%.64s%s%.200s%s%.300s%s%s", *name ? "scheduler " : "", name, *name ? ": " : "",
+		 *reason ? reason : exit_kind_name(kind), *str(exit, "msg") ? ", " : "", str(exit, "msg"),
+		 *blame ? "; culprit " : "", blame);
+	return true;
+}
+
+static void view_bug(struct view *v)
+{
+	struct view_line l = { .out = v->out, .all = v->opts.all };
+	char buf[1000];
+
+	if (!say_bug(v, buf, sizeof(buf)))
+		return;
+	view_wrap(&l, "BUG SUMMARY: %s", buf);
+	fputc('\n', v->out);
+}
+
 /* What a dual report says of its other half. */
 static void view_early(struct view *v)
 {
@@ -297,6 +464,7 @@ static void view_head(struct view *v)
 		kind = str(trigger, "exit_kind_name");
 	number = is_num(exit, "kind") ? num(exit, "kind") :
 		 is_num(trigger, "exit_kind") ? num(trigger, "exit_kind") : num(state, "exit_kind");
+	view_bug(v);
 	if (!strcmp(str(trigger, "trigger"), "early"))
 		line(v, "sched_ext scheduler \"%s\" half-way into a stall: waiting for %llu jiffies, %llu at most",
 		     *name ? name : "?", (unsigned long long)num(trigger, "age_jiffies"),
@@ -516,19 +684,6 @@ static int by_head(const void *a, const void *b)
 	return (x->head_ms < y->head_ms) - (x->head_ms > y->head_ms);
 }
 
-/* dsq_states has "local cpu 3" for a queue; what it has no place for is in "dsqs". */
-static void name_queue(yyjson_val *q, char *buf, size_t size)
-{
-	const char *origin = str(q, "origin");
-
-	if (!strcmp(origin, "user"))
-		snprintf(buf, size, "user 0x%llx", (unsigned long long)num(q, "id"));
-	else if (is_num(q, "cpu"))
-		snprintf(buf, size, "%s cpu %llu", origin, (unsigned long long)num(q, "cpu"));
-	else
-		snprintf(buf, size, "%s", origin);
-}
-
 /* Queues with tasks, the longest-waiting head first. NULL without memory. */
 static struct queue_ref *load_queues(const struct view *v, size_t *nr_ret)
 {
@@ -672,13 +827,6 @@ static void __printf(3, 4) hint(struct view *v, bool *any, const char *fmt, ...)
 	vsnprintf(buf, sizeof(buf), fmt, ap);
 	va_end(ap);
 	line(v, "  %s", buf);
-}
-
-static const char *name_of(yyjson_val *task, char *buf, size_t size)
-{
-	snprintf(buf, size, "%s[%lld]", str(task, "comm"),
-		 (long long)yyjson_get_sint(yyjson_obj_get(task, "pid")));
-	return buf;
 }
 
 /* Does "0-2,5" contain the CPU? True when it cannot be told. */
@@ -1075,6 +1223,118 @@ static void view_rest(struct view *v)
 			outline_of(v, yyjson_get_str(key), val);
 }
 
+/* ------------------------------------------------------------------ counters */
+
+/* Eight heights between the least and the largest; one height when all are the same. */
+static void sparkline(yyjson_val *samples, const char *key, char *buf, size_t size)
+{
+	size_t nr = yyjson_arr_size(samples), skip = nr > MAX_SPARKS ? nr - MAX_SPARKS : 0, i, max, n = 0;
+	int64_t lo = INT64_MAX, hi = 0;
+	yyjson_val *s;
+
+	yyjson_arr_foreach(samples, i, max, s) {
+		int64_t val = yyjson_get_sint(yyjson_obj_get(s, key));
+
+		if (i < skip)
+			continue;
+		val = val < 0 ? 0 : val;
+		lo = val < lo ? val : lo;
+		hi = val > hi ? val : hi;
+	}
+	yyjson_arr_foreach(samples, i, max, s) {
+		int64_t val = yyjson_get_sint(yyjson_obj_get(s, key));
+		unsigned int height = hi ? 4 : 0;
+
+		if (i < skip || n + 4 > size)
+			continue;
+		val = val < 0 ? 0 : val;
+		if (hi > lo)
+			height = (double)(val - lo) * 7 / (hi - lo);
+		n += snprintf(buf + n, size - n, "\xe2\x96%c", 0x81 + height);
+	}
+	buf[n] = '\0';
+}
+
+static void view_timeline(struct view *v)
+{
+	yyjson_val *samples = yyjson_obj_get(v->top, "event_counter_timeline"), *s, *key, *val;
+	yyjson_val *last = yyjson_arr_get_last(samples);
+	uint64_t first = num(yyjson_arr_get_first(samples), "elapsed_ms");
+	char title[96], sparks[3 * MAX_SPARKS + 1];
+	size_t i, max, k, nr, shown = 0;
+
+	yyjson_obj_foreach(last, k, nr, key, val) {
+		const char *name = yyjson_get_str(key);
+		bool any = v->opts.all;
+
+		yyjson_arr_foreach(samples, i, max, s)
+			any |= yyjson_get_sint(yyjson_obj_get(s, name)) != 0;
+		if (!any || !strcmp(name, "elapsed_ms"))
+			continue;
+		if (!shown++) {
+			snprintf(title, sizeof(title), "Event counters, %zu samples of %.3f s",
+				 yyjson_arr_size(samples), (num(last, "elapsed_ms") - first) / 1e3);
+			heading(v, title);
+		}
+		sparkline(samples, name, sparks, sizeof(sparks));
+		line(v, "  %-30.30s %s  %lld", name, sparks, (long long)yyjson_get_sint(val));
+	}
+}
+
+/* Without samples over time, what each scheduler's counters had come to. */
+static void view_events(struct view *v)
+{
+	yyjson_val *arr = yyjson_obj_get(v->kt, "schedulers"), *sched, *key, *val;
+	size_t i, max, k, nr;
+	char title[96];
+
+	view_timeline(v);
+	yyjson_arr_foreach(arr, i, max, sched) {
+		bool any = false;
+
+		if (i && yyjson_arr_size(yyjson_obj_get(v->top, "event_counter_timeline")) && i >= cap(v, MAX_OTHERS))
+			break;
+		yyjson_obj_foreach(yyjson_obj_get(sched, "event_counters"), k, nr, key, val) {
+			if (!v->opts.all && !yyjson_get_sint(val))
+				continue;
+			if (!any) {
+				snprintf(title, sizeof(title), "Event counters of %.60s", str(sched, "name"));
+				heading(v, title);
+			}
+			any = true;
+			line(v, "  %-40.40s %lld", yyjson_get_str(key), (long long)yyjson_get_sint(val));
+		}
+	}
+}
+
+/* Reports of ktstr say less of their CPUs than ours. */
+static void view_ktstr_cpus(struct view *v)
+{
+	yyjson_val *rqs = yyjson_obj_get(v->top, "rq_scx_states"), *regs = yyjson_obj_get(v->top, "vcpu_regs");
+	size_t i, max;
+	yyjson_val *rq;
+
+	if (v->kt || !yyjson_arr_size(rqs))
+		return;
+	heading(v, "CPUs");
+	line(v, "  %3s %-25s %3s  %-18s", "CPU", "RUNNING", "EXT", "IP");
+	yyjson_arr_foreach(rqs, i, max, rq) {
+		yyjson_val *r = yyjson_arr_get(regs, num(rq, "cpu"));
+		char curr[64], ip[24] = "";
+
+		if (i == cap(v, MAX_CPUS)) {
+			line(v, "      … and %zu more", max - i);
+			break;
+		}
+		snprintf(curr, sizeof(curr), "%s[%lld]", str(rq, "curr_comm"),
+			 (long long)yyjson_get_sint(yyjson_obj_get(rq, "curr_pid")));
+		if (is_num(r, "instruction_pointer"))
+			snprintf(ip, sizeof(ip), "0x%llx", (unsigned long long)num(r, "instruction_pointer"));
+		line(v, "  %3llu %-25.25s %3llu  %s", (unsigned long long)num(rq, "cpu"), curr,
+		     (unsigned long long)num(rq, "nr_running"), ip);
+	}
+}
+
 /* ------------------------------------------------------------- early against late */
 
 /* One line of names, or of whatever fn puts into the buffer, the first of a list. */
@@ -1199,9 +1459,11 @@ static const struct section {
 	{ "waiting", view_waiting, false },
 	{ "tasks", view_enrichments, true },
 	{ "cpus", view_cpus, false },
+	{ "cpus", view_ktstr_cpus, false },
 	{ "queues", view_queues, false },
 	{ "difference", view_difference, false },
 	{ "schedulers", view_scheds, false },
+	{ "counters", view_events, true },
 	{ "map-list", view_maps, false },
 	{ "maps", view_contents, true },
 	{ "allocations", view_allocations, true },
@@ -1246,23 +1508,43 @@ static int view_sections(struct view *v)
 	return v->found ? 0 : -ENOENT;
 }
 
-int view_show(yyjson_val *top, FILE *out, const struct view_options *opts)
+static int view_init(struct view *v, yyjson_val *top, const struct view_options *opts)
 {
-	struct view v = { .out = out, .top = top, .opts = *opts };
 	int err;
 
+	v->opts = *opts;
+	v->top = top;
 	if (!strcmp(str(top, "schema"), "dual")) {
-		v.dual = top;
-		v.top = yyjson_obj_get(top, opts->early ? "early" : "late");
+		v->dual = top;
+		v->top = yyjson_obj_get(top, opts->early ? "early" : "late");
 	} else if (opts->early) {
 		return -ENOENT;
 	}
-	if (strcmp(str(v.top, "schema"), "single"))
-		return opts->early && yyjson_is_null(v.top) ? -ENOENT : -EBADMSG;
-	v.kt = yyjson_obj_get(v.top, "ktdump");
-	err = load_tasks(&v);
-	if (!err)
-		err = load_cpus(&v);
+	if (strcmp(str(v->top, "schema"), "single"))
+		return opts->early && yyjson_is_null(v->top) ? -ENOENT : -EBADMSG;
+	v->kt = yyjson_obj_get(v->top, "ktdump");
+	err = load_tasks(v);
+	return err ? err : load_cpus(v);
+}
+
+char *view_bug_summary(yyjson_val *top)
+{
+	const struct view_options opts = { .cpu = -1 };
+	char buf[1000] = "";
+	struct view v = {};
+
+	if (!view_init(&v, top, &opts))
+		say_bug(&v, buf, sizeof(buf));
+	free(v.tasks);
+	free(v.cpus);
+	return strdup(buf);
+}
+
+int view_show(yyjson_val *top, FILE *out, const struct view_options *opts)
+{
+	struct view v = { .out = out };
+	int err = view_init(&v, top, opts);
+
 	if (!err)
 		err = view_sections(&v);
 	fflush(out);

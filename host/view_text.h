@@ -24,6 +24,8 @@ bool view_has_section(const char *name);
 
 /* -EBADMSG when it is not a report, -ENOENT when it has not what was asked for. */
 int view_show(yyjson_val *top, FILE *out, const struct view_options *opts);
+/* The first line of view_show() without its name, "" when there is no bug. The caller frees it. */
+char *view_bug_summary(yyjson_val *top);
 /* One screen of a report; the contents of maps may be missing. */
 int view_report(yyjson_val *top, FILE *out);
 int view_text(const char *json, size_t len, FILE *out);

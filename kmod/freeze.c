@@ -328,6 +328,21 @@ void ktd_freeze_unlead(void)
 	atomic_set_release(&leader, NO_LEADER);
 }
 
+/* Nodes and caches do not change, so the trigger path need not look for them. */
+static void slots_set_topology(void)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu) {
+		unsigned long info = (unsigned long)&cpu_data(cpu);
+
+		slots[cpu].node = cpu_to_node(cpu);
+		slots[cpu].llc_id = ktd_have(KTD_M_CPU_LLC) && cpu_online(cpu) ?
+				    *(u32 *)(info + ktd_off.place[KTD_M_CPU_LLC].off) : BAD_APICID;
+	}
+}
+
+/* May sleep. Behind the table of members. 0 or a negative errno. */
 int ktd_freeze_init(void)
 {
 	int ret;
@@ -335,6 +350,7 @@ int ktd_freeze_init(void)
 	slots = kvcalloc(nr_cpu_ids, sizeof(*slots), GFP_KERNEL);
 	if (!slots)
 		return -ENOMEM;
+	slots_set_topology();
 	ret = __register_nmi_handler(NMI_LOCAL, &freeze_action);
 	if (ret) {
 		kvfree(slots);

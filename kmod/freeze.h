@@ -24,6 +24,10 @@ struct ktd_cpu_slot {
 	u32		nmi_seen;
 	u32		gave_up;	/* epoch it left by its own deadline */
 
+	/* where it is; known since the module was loaded */
+	s32		node;		/* NUMA_NO_NODE none */
+	u32		llc_id;		/* BAD_APICID unknown */
+
 	/* what it was doing; valid when captured_epoch is the current one */
 	u32		captured_epoch;
 	u32		nr_pcs;

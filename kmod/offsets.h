@@ -53,7 +53,8 @@
 	X(ARENA, "bpf_arena") \
 	X(ARENA_TREE, "range_tree") \
 	X(FIELD, "btf_record") \
-	X(OBJECT, "cgroup/kernfs_node/inode")
+	X(OBJECT, "cgroup/kernfs_node/inode") \
+	X(CPUINFO, "cpuinfo_x86")
 
 #define KTD_MEMBERS(X) \
 	X(RQ_NR_RUNNING, RQ, "rq", "nr_running", REQ) \
@@ -433,7 +434,9 @@
 	X(CGRP_KN, OBJECT, "cgroup", "kn", OPT) \
 	X(KN_ID, OBJECT, "kernfs_node", "id", OPT) \
 	X(KN_NAME, OBJECT, "kernfs_node", "name", OPT) \
-	X(INODE_INO, OBJECT, "inode", "i_ino", OPT)
+	X(INODE_INO, OBJECT, "inode", "i_ino", OPT) \
+	\
+	X(CPU_LLC, CPUINFO, "cpuinfo_x86", "topo.llc_id", REQ)	/* since 6.7 */
 
 /* Structs whose BTF id or size is asked for. X(ID, "struct") */
 #define KTD_STRUCTS(X) \

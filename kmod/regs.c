@@ -41,6 +41,10 @@ void ktd_cap_regs(struct ktd_capture *c)
 		ktd_set_u(r, KTD_CPU_CPU, cpu);
 		ktd_set_b(r, KTD_CPU_ONLINE, cpu_online(cpu));
 		ktd_set_b(r, KTD_CPU_PARKED, parked);
+		if (slot->node != NUMA_NO_NODE)
+			ktd_set_u(r, KTD_CPU_NODE, slot->node);
+		if (slot->llc_id != BAD_APICID)
+			ktd_set_u(r, KTD_CPU_LLC_ID, slot->llc_id);
 		if (parked)
 			set_slot(c, r, slot);
 		else if (cpu_online(cpu))

@@ -117,6 +117,8 @@ enum ktd_table_id {
 	X(PID, "pid") \
 	X(COMM, "comm") \
 	X(ARRIVE_NS, "arrive_ns")		/* from NMI sent to parked */ \
+	X(NODE, "node")				/* NUMA node, nil none */ \
+	X(LLC_ID, "llc_id")			/* CPUs with the same share the last-level cache; nil unknown */ \
 	X(STACK, "stack")			/* [kva], innermost first */
 
 #define KTD_SCHED_COLS(X) \

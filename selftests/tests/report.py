@@ -126,6 +126,10 @@ def test_stall(ctx):
             assert "SCX_TASK_QUEUED" in s["flag_names"] and s.get("runnable_cpu", t["cpu"]) == t["cpu"], s
             assert symbolised(t["stack"]) and any("nanosleep" in f["symbol"] or "futex" in f["symbol"]
                                                   for f in t["stack"]), t["stack"]
+        # Where the CPUs are.
+        shown = r.g.sh("cd /sys/devices/system/cpu; for n in cpu[0-9]*/node[0-9]*; do echo $n; done")
+        nodes = {int(cpu): int(n) for cpu, n in re.findall(r"^cpu(\d+)/node(\d+)$", shown, re.M)}
+        assert {c["cpu"]: c["node"] for c in kt["cpus"]} == nodes and all("llc_id" in c for c in kt["cpus"]), (kt["cpus"], shown)
         age = blamed["scx"]["runnable_age_ms"]
         assert SHORT_TIMEOUT <= said_ms <= age <= said_ms + 1000, (said_ms, age)
         assert blamed["scx"]["runnable_age_jiffies"] * 1000 // kt["kernel"]["hz"] == age

@@ -121,6 +121,8 @@ def check_addresses(report):
 def check_floats(v, where):
     if isinstance(v, Float):
         raise Problem("%s: %r is written with a fraction or exponent" % (where, v))
+    if isinstance(v, int) and not -(1 << 63) <= v < 1 << 64:
+        raise Problem("%s: %d does not fit 64 bits" % (where, v))
     if isinstance(v, list):
         for i, item in enumerate(v):
             check_floats(item, "%s[%d]" % (where, i))

@@ -177,10 +177,10 @@ def full_snapshot(g, nr=1, **begin):
     rows("cpu",
          {"cpu": 0, "online": True, "parked": True, "ip": TEXT + 0x2010, "sp": BASE + 8,
           "cr3": 279101440, "flags": 2, "user": False, "task_kva": TASKS[0], "pid": 100,
-          "comm": "worker/0", "arrive_ns": 41000, "stack": [TEXT + 0x2010, TEXT + 0x3000]},
+          "comm": "worker/0", "arrive_ns": 41000, "stack": [TEXT + 0x2010, TEXT + 0x3000], "node": 0, "llc_id": 2},
          {"cpu": 1, "online": True, "parked": False, "ip": None, "sp": None, "cr3": None,
           "flags": None, "user": None, "task_kva": None, "pid": None, "comm": None,
-          "arrive_ns": None, "stack": []})
+          "arrive_ns": None, "stack": [], "node": None, "llc_id": None})
     sched = {"kva": SCHED, "root": True, "parent_kva": 0, "name": "qmap", "level": 0, "id": 1,
              "cgrp_path": "/", "ops_flags": 0, "timeout_ms": 5000, "slice_dfl": 20000000,
              "bypass_depth": 1, "aborting": True, "watchdog_timeout": 1250, "exit_kind": 1026,

@@ -228,7 +228,7 @@ def contents():
 def text_view():
     r = run("-", "-o", "r.json", "--text", stdin=kw.sample().stream())
     out = r.stdout.decode()
-    assert r.returncode == 0 and out.startswith('sched_ext scheduler "qmap" ended: SCX_EXIT_ERROR_STALL'), r
+    assert r.returncode == 0 and out.startswith("BUG SUMMARY: scheduler qmap: runnable task stall, ") and '\nsched_ext scheduler "qmap" ended: SCX_EXIT_ERROR_STALL' in out, r
     assert b"r.json" in r.stderr and "r.json" not in out
     assert max(map(len, out.splitlines())) <= 100
     assert "\x1b" not in out
@@ -404,6 +404,55 @@ def github_actions():
     r = run("-", "-o", "r.json", stdin=kw.sample().stream(), env={"GITHUB_ACTIONS": "true"})
     assert r.stdout == b"r.json\n"
     assert b"\n::error title=" in b"\n" + r.stderr and b"runnable task stall" in r.stderr, r
+
+
+@test
+def views_beside():
+    r = run("-", "-o", "r.json", "--show", "--html", "--trace", stdin=kw.sample().stream())
+    assert r.returncode == 0 and r.stdout == b"r.json\n", r
+    assert sorted(f for f in os.listdir(".") if f.startswith("r.")) == ["r.html", "r.json", "r.trace.json", "r.txt"], os.listdir(".")
+    with open("r.txt", "rb") as a, open("r.html", "rb") as b, open("r.trace.json", "rb") as c:
+        text, page, trace = a.read(), b.read(), c.read()
+    assert text == run("show", "r.json").stdout and page == run("html", "-o", "-", "r.json").stdout
+    assert trace == run("trace", "-o", "-", "r.json").stdout and b"freeze" in trace
+    # What cannot be written is said, and the report is there all the same.
+    os.mkdir("q.html")
+    r = run("-", "-o", "q.json", "--html", stdin=kw.sample().stream())
+    assert r.returncode == 1 and b"q.html" in r.stderr and os.path.exists("q.json"), r
+    no_parts()
+
+
+@test
+def views_live():
+    c = Collector("--uds", "v", "--once", "--html", "--show", "--trace", "--junit", "j.xml")
+    s = send("v", kw.sample())
+    assert recv_frame(s) == (kw.ACK, 1, 1)
+    rc, out, err = c.finish()
+    stem = out.strip()[:-len(".json")]
+    assert rc == 0 and all(os.path.getsize(stem + end) for end in (".txt", ".html", ".trace.json")), (rc, out, err)
+    assert os.path.getsize("j.xml")
+
+
+@test
+def junit():
+    import xml.etree.ElementTree as et
+    r = run("-", "-o", "r.json", "--junit", "j.xml", stdin=kw.sample().stream())
+    assert r.returncode == 0, r
+    suite = et.parse("j.xml").getroot()
+    assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "1", "1")
+    (case,) = suite
+    assert case.get("name") == "r.json" and "runnable task stall" in case.find("failure").get("message")
+    assert "Longest waiting" in case.find("failure").text
+    # Nothing came: that is a success.
+    assert run("--uds", "v", "--timeout", "0.2", "--junit", "k.xml").returncode == 124
+    suite = et.parse("k.xml").getroot()
+    assert (suite.get("failures"), suite[0].get("name")) == ("0", "no scheduler failed")
+    g = kw.Guest()
+    g.begin(1)
+    g.add(kw.ROWS, "exit", [{"sched_kva": kw.SCHED, "complete": True, "kind": 1026, "reason": "]]>&<\"'\x01\x1b[0m\uffff", "msg": "m" * 5000}], 1)
+    g.end(1)
+    run("-", "-o", "h.json", "--junit", "h.xml", stdin=g.stream())
+    assert et.parse("h.xml").getroot()[0].find("failure").get("message").startswith("]]>&<\"'??[0m\ufffd"), "h.xml"
 
 
 @test

@@ -64,7 +64,7 @@ def text_and_summary_are_of_the_late_one():
     env = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "sum.md"}
     r = run("-", "-o", "r.json", "--text", "--fail-on-report", stdin=guest().stream(), env=env)
     out = r.stdout.decode()
-    assert r.returncode == 3 and out.startswith('sched_ext scheduler "qmap" ended: SCX_EXIT_ERROR_STALL'), r
+    assert r.returncode == 3 and out.startswith("BUG SUMMARY: scheduler qmap: ") and '\nsched_ext scheduler "qmap" ended: SCX_EXIT_ERROR_STALL' in out, r
     assert r.stderr.decode().count("::error") == 1, r.stderr
     with open("sum.md", encoding="utf-8") as f:
         text = f.read()

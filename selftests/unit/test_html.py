@@ -100,16 +100,18 @@ def the_report_is_in_it():
     for name in ("single-full", "dual-early", "placeholder", "single-minimal"):
         report = ts.load(name)
         scripts = Scripts(page(report)).scripts
-        assert len(scripts) == 2 and json.loads(scripts[0]) == as_js(report), name
+        assert len(scripts) == 3 and json.loads(scripts[1]) == as_js(report), name
+        assert json.loads(scripts[0]).startswith("SCX_EXIT_ERROR" if name in ("single-full", "dual-early") else ""), scripts[0]
 
 
 @test
 def hostile_text():
     report = hostile()
     out = page(report)
-    assert json.loads(Scripts(out).scripts[0]) == as_js(report)
+    assert len(Scripts(out).scripts) == 3 and json.loads(Scripts(out).scripts[1]) == as_js(report)
     data = out[out.index('application/json">'):]
-    data = data[data.index(">") + 1:data.index("</script>")]
+    data = data[:data.index("'use strict'")]
+    data = re.sub(r"</?script[^>]*>|application/json\">", "", data)
     assert not re.search(r"[<>&\x00-\x08\x0e-\x1f]", data)
 
 
@@ -217,6 +219,95 @@ def browser_early_and_late():
         late = b.shown("main")
         b.driver.execute_script("const e = document.getElementById('when'); e.value = 0; e.dispatchEvent(new Event('input'))")
         assert b.shown("main") != late and not b.log()
+
+
+def switch(ms, cpu, prev, nxt):
+    return {"ns": ms * 1000000, "cpu": cpu, "kind": "switch", "prev_pid": prev, "prev_comm": f"t{prev}", "prev_state": 0, "prev_prio": 120,
+            "next_pid": nxt, "next_comm": f"t{nxt}", "next_prio": 120}
+
+
+def of_ours():
+    """A report of ours with a machine of two nodes and a timeline."""
+    report = ts.load("ours")
+    kt = report["ktdump"]
+    end = kt["trigger"]["mono_ns"] // 1000000
+    for cpu in kt["cpus"]:
+        cpu.update(node=cpu["cpu"], llc_id=4)
+    kt["sched_timeline"] = {"clock": "mono", "window_ms": 500, "lost": 0, "events": [
+        switch(end - 400, 0, 7, 8), switch(end - 300, 1, 0, 9), switch(end - 200, 1, 9, 0), switch(end - 5, 0, 8, 7)]}
+    kt["verdicts"] = {"hints": [{"text": "CPU 1: rt task stress[77] kept a task off it", "evidence": ["it ran all the time"]}]}
+    return report
+
+
+@test
+def browser_machine():
+    with Browser() as b:
+        b.open(of_ours())
+        assert "culprit CPU 1: rt task stress[77]" in b.shown("#verdict"), b.shown("#verdict")
+        assert "it ran all the time" in b.shown("#summary")
+        assert [n.text.splitlines()[0] for n in b.all(".node")] == ["node 0", "node 1"], b.shown("#machine")
+        b.all(".cpu button")[0].click()
+        assert "CPU 0" in b.shown("#cpu h3") and "run queue" in b.shown("#cpu")
+        # The last 100 ms have two runs, the last second has all of them.
+        assert len(b.all("#lanes rect.run")) == 2, b.shown("#lanes")
+        b.driver.execute_script("const e = document.getElementById('span'); e.value = 3; e.dispatchEvent(new Event('input'))")
+        assert len(b.all("#lanes rect.run")) == 4, b.shown("#lanes")
+        b.all("#tasks thead button")[0].click()
+        pids = [r.text.split()[0] for r in b.all("#tasks-body tr")]
+        assert pids == sorted(pids, key=int) and b.all("#tasks th[aria-sort=ascending]"), pids
+        assert not b.log() and not b.requests()
+
+
+@test
+def browser_all_of_a_list():
+    """Long lists are shown in parts, to the end."""
+    report = ts.one(ts.array(*[ts.u(i * 3 + 1) for i in range(1300)]))
+    report["task_enrichments"] = [{"pid": i, "comm": "t"} for i in range(1200)]
+    with Browser() as b:
+        b.open(report)
+        assert len(b.all("#tasks-body tr")) == 500
+        for _ in range(2):
+            b.driver.execute_script("document.querySelector('#tasks-body .more').click()")
+        assert len(b.all("#tasks-body tr")) == 1200 and not b.all("#tasks-body .more")
+        b.all("#maps-list > details > summary")[0].click()
+        b.driver.execute_script("document.querySelectorAll('#maps-list details details').forEach(d => { d.open = true })")
+        time.sleep(0.2)
+        for _ in range(2):
+            b.driver.execute_script("document.querySelector('#maps-list .more').click()")
+        assert "3898" in b.shown("#maps-list") and not b.all("#maps-list .more")
+        assert not b.log()
+
+
+@test
+def browser_difference():
+    with Browser() as b:
+        report = ts.load("dual-early")
+        report["ktdump"] = {"difference": {"elapsed_ns": 5, "state": [{"path": "x.bypass_depth", "early": 0, "late": 1}], "counters": [],
+                                           "dsqs": [{"kva": 1, "origin": "user", "id": 7, "early_nr": 2, "late_nr": None}], "stuck": [], "tasks": [],
+                                           "maps": [{"name": "m", "leaves": [{"path": "a[1]", "early": 3, "late": 4}]}]}}
+        b.open(report)
+        for e in b.all("#difference details"):
+            b.driver.execute_script("arguments[0].open = true", e)
+        for line in ("x.bypass_depth: 0 → 1", "user 0x7: 2 → none", "a[1]: 3 → 4"):
+            assert line in b.shown("#difference"), b.shown("#difference")
+        assert not b.log()
+
+
+@test
+def browser_screens():
+    """Both themes, kept for those who want to look: build/tests/page-THEME.png."""
+    out = os.path.join(HERE, "..", "..", "build", "tests")
+    os.makedirs(out, exist_ok=True)
+    with Browser() as b:
+        b.open(of_ours())
+        size = []
+        for theme in ("light", "dark"):
+            b.driver.execute_script(f"document.documentElement.dataset.theme = '{theme}'")
+            path = os.path.join(out, f"page-{theme}.png")
+            assert b.driver.save_screenshot(path)
+            with open(path, "rb") as f:
+                size.append(f.read())
+        assert size[0] != size[1] and min(map(len, size)) > 20000
 
 
 @test

@@ -213,6 +213,48 @@ def parts():
     assert len(show(load("dual-early-skipped"), "--early", rc=1).splitlines()) == 1
 
 
+def bug(kind, tasks=(), queues=(), rqs=(), **kt):
+    """The first line of a report, in one piece."""
+    report = single(dsq_states=list(queues), scx_sched_state={"sched_kva": 9})
+    report["ktdump"] = {"trigger": {"trigger": "exit", "exit_kind": kind, "pid": 7, "comm": "sh", "cpu": 2}, "schedulers": [{"kva": 9, "name": "one"}],
+                        "exits": [{"kind": kind, "kind_name": "KIND", "reason": "why", "msg": "w[5] failed to run for 3.0s", **kt.pop("exit", {})}],
+                        "tasks": list(tasks), "rqs": list(rqs), **kt}
+    out = show(report)
+    return " ".join(out[:out.index("\nsched_ext")].split()) if out.startswith("BUG") else None
+
+
+@test
+def bug_summary():
+    def task(pid, ms, state="NONE"):
+        return {"kva": pid * 16, "pid": pid, "comm": "w", "runnable_on": 1, "where": [],
+                "scx": {"runnable_age_ms": ms, "runnable_age_jiffies": ms, "ops_state_name": "SCX_OPSS_" + state}}
+
+    def rq(cls):
+        return [{"cpu": 1, "curr_class": cls, "curr_comm": "c", "curr_pid": 8}]
+    tasks, queue = [task(4, 9000), task(5, 3000)], [{"origin": "user", "id": 7, "nr": 3, "task_kvas": [1, 80, 2]}]
+    begin = "BUG SUMMARY: scheduler one: why, w[5] failed to run for 3.0s; culprit "
+    # The task that the kernel names, not the oldest one.
+    assert bug(1026, tasks, queue, rq("idle")) == begin + "task w[5]: it waits for 3.000 s behind 1 on DSQ user 0x7, its CPU idles"
+    queue[0]["task_kvas"] = [80]
+    assert bug(1026, tasks, queue, rq("ext")) == begin + "task w[5]: it waits for 3.000 s at the head of DSQ user 0x7 (1 waiting), its CPU runs c[8]"
+    assert bug(1026, tasks, [], rq("rt")) == begin + "CPU 1: it runs rt task c[8] while w[5] waits for 3.000 s"
+    assert bug(1026, [task(5, 3000, "QUEUED")]) == begin + "task w[5]: it waits for 3.000 s, kept by the BPF scheduler on no DSQ"
+    assert bug(1026, tasks, exit={"msg": "stalled"}).endswith("culprit task w[4]: it waits for 9.000 s")
+    assert bug(1026, tasks, verdicts={"hints": [{"text": "somebody else"}]}) == begin + "somebody else"
+    assert bug(1025, exit={"msg": "bad", "bt": [{"symbol": "scx_vexit+0x1/0x2"}, {"symbol": "bpf_prog_0123456789abcdef_one_enqueue+0x3"}]}) == \
+        "BUG SUMMARY: scheduler one: why, bad; culprit task sh[7] on CPU 2: it raised the error in BPF program one_enqueue"
+    assert bug(1024) and bug(64) is None and bug(1) is None
+    assert "\x1b" not in bug(1026, [dict(task(5, 1), comm=ODD)], exit={"msg": ODD, "reason": ODD})
+
+
+@test
+def counters():
+    report = single(event_counter_timeline=[{"elapsed_ms": 100 * i, "a": v, "b": 7, "c": 0, "d": -1} for i, v in enumerate((0, 1, 7, 14))])
+    out = show(report, "--section", "counters").splitlines()
+    assert out[1] == "Event counters, 4 samples of 0.300 s", out
+    assert [line.split() for line in out[2:]] == [["a", "\u2581\u2581\u2584\u2588", "14"], ["b", "\u2585" * 4, "7"], ["d", "\u2581" * 4, "-1"]], out
+
+
 @test
 def hostile_text():
     def bad(n):

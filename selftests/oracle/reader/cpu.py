@@ -35,7 +35,8 @@ def cpus(k, facts):
         user = first.pc < USER_TOP
         one = {"cpu": cpu, "online": cpu in k.online, "parked": True, "ip": first.pc, "cr3": k.cr3[cpu], "user": user,
                "task_kva": num(current), "pid": num(current.pid), "comm": text(current.comm),
-               "stack": []}
+               "stack": [], "node": num(per_cpu(k.prog["x86_cpu_to_node_map"], cpu)),
+               "llc_id": num(per_cpu(k.prog["cpu_info"], cpu).topo.llc_id)}
         if switching(k, cpu, current):
             one["stack"] = SWITCHING
         elif not user and any(name.startswith(THUNKS) for name in k.symbol(first.pc)):
