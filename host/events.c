@@ -33,20 +33,34 @@ void events_detail(struct report *r, yyjson_mut_val *sched, uint64_t kva)
 	}
 }
 
-/* COUNTER: ktstr's probe has fifteen, ours matches the last. */
+/* COUNTER: ktstr's probe has fifteen; what ours has no counter for is 0. */
 void counters_report(struct report *r)
 {
-	static const char *const others[] = {
-		"probe_count", "kprobe_returns", "meta_miss", "ringbuf_drops", "timeline_count",
-		"timeline_drops", "pi_count", "pi_orphan_fexits", "pi_class_change_count",
-		"pi_drops", "lock_contend_count", "lock_contend_drops", "preempt_disable_count",
-		"preempt_enable_count",
+	static const struct {
+		const char *key;
+		unsigned int col;
+	} others[] = {
+		{ "probe_count", COLS_END },
+		{ "kprobe_returns", COLS_END },
+		{ "meta_miss", COLS_END },
+		{ "ringbuf_drops", COLS_END },
+		{ "timeline_count", KTD_COUNTER_TIMELINE_COUNT },
+		{ "timeline_drops", KTD_COUNTER_TIMELINE_DROPS },
+		{ "pi_count", KTD_COUNTER_PI_COUNT },
+		{ "pi_orphan_fexits", COLS_END },
+		{ "pi_class_change_count", KTD_COUNTER_PI_CLASS_CHANGE_COUNT },
+		{ "pi_drops", KTD_COUNTER_PI_DROPS },
+		{ "lock_contend_count", KTD_COUNTER_LOCK_CONTEND_COUNT },
+		{ "lock_contend_drops", KTD_COUNTER_LOCK_CONTEND_DROPS },
+		{ "preempt_disable_count", COLS_END },
+		{ "preempt_enable_count", COLS_END },
 	};
-	row_t row = snapshot_single(r->snap, KTD_TBL_COUNTER);
+	const struct table *t = report_table(r, KTD_TBL_COUNTER);
+	row_t counters = snapshot_single(r->snap, KTD_TBL_COUNTER), row = counters;
 	yyjson_mut_val *obj;
 	uint64_t count;
 
-	if (!row || row_u64(report_table(r, KTD_TBL_COUNTER), row, KTD_COUNTER_TRIGGER_COUNT, &count)) {
+	if (!row || row_u64(t, row, KTD_COUNTER_TRIGGER_COUNT, &count)) {
 		row = snapshot_single(r->snap, KTD_TBL_BEGIN);
 		if (!row || row_u64(report_table(r, KTD_TBL_BEGIN), row, KTD_BEGIN_TRIGGER_COUNT,
 				    &count))
@@ -54,7 +68,8 @@ void counters_report(struct report *r)
 	}
 	obj = yyjson_mut_obj_add_obj(r->doc, r->top, "probe_counters");
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-		json_add_u64(r->doc, obj, others[i], 0);
+		json_add_u64(r->doc, obj, others[i].key, counters && others[i].col != COLS_END ?
+			     row_u64_or(t, counters, others[i].col, 0) : 0);
 	json_add_u64(r->doc, obj, "trigger_count", count);
 }
 

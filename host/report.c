@@ -453,6 +453,7 @@ static void ktdump_detail(struct report *r)
 	counters_detail(r);
 	firings_detail(r);
 	timeline_detail(r);
+	sched_timeline_detail(r);
 	scheds_detail(r);
 	rqs_detail(r);
 	dsqs_detail(r);

@@ -218,6 +218,7 @@ void sched_report(struct report *r);
 void timeline_report(struct report *r);
 void firings_detail(struct report *r);
 void timeline_detail(struct report *r);
+void sched_timeline_detail(struct report *r);
 void counters_report(struct report *r);
 
 /* Under "ktdump", in this order. */

@@ -41,6 +41,7 @@ COLS(BTF);
 COLS(BLOB);
 COLS(CODE);
 COLS(INSN);
+COLS(SCHED_TIMELINE);
 #undef X
 
 const struct table_desc table_descs[KTD_TBL_MAX] = {

@@ -148,6 +148,7 @@ void ktd_cap_events(struct ktd_capture *c);
 void ktd_cap_rq(struct ktd_capture *c);
 void ktd_cap_dsq(struct ktd_capture *c);
 void ktd_cap_task(struct ktd_capture *c);
+void ktd_cap_sched_timeline(struct ktd_capture *c);
 void ktd_cap_stack(struct ktd_capture *c);
 void ktd_cap_cputime(struct ktd_capture *c);
 void ktd_cap_numa(struct ktd_capture *c);

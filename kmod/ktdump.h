@@ -12,6 +12,7 @@
  *   blob.c      BTF: copied above, hashed     sender thread, may sleep
  *   channel.c   sends, waits for the ACK      sender thread, may sleep
  *   ticker.c    early, timeline, demand       timer, hard IRQ
+ *   sched_timeline.c  rings of scheduler events  tracepoints, any context
  */
 #ifndef KTD_KTDUMP_H
 #define KTD_KTDUMP_H
@@ -44,6 +45,8 @@ extern unsigned int ktd_max_arena_pages;
 extern unsigned int ktd_early_percent;
 extern unsigned int ktd_sample_ms;
 extern unsigned int ktd_interval_ms;
+extern unsigned int ktd_sched_timeline_kib;
+extern unsigned int ktd_sched_timeline_ms;
 extern unsigned int ktd_max_code_kib;
 extern bool ktd_trigger_any;
 

@@ -13,6 +13,7 @@
 #include "counter.h"
 #include "late.h"
 #include "nofault.h"
+#include "sched_timeline.h"
 #include "timeline.h"
 #include "trigger.h"
 
@@ -273,8 +274,10 @@ static void late_enums(struct ktd_sink *s)
 
 static void late_counters(struct ktd_sink *s)
 {
+	struct ktd_sched_counts sched;
 	struct ktd_row *r;
 
+	ktd_sched_timeline_counts(&sched);
 	ktd_table_begin(s, &counter_table);
 	r = ktd_row_begin(s, &counter_table);
 	ktd_set_u(r, KTD_COUNTER_TRIGGER_COUNT, atomic64_read(&ktd_counters.trigger));
@@ -286,6 +289,13 @@ static void late_counters(struct ktd_sink *s)
 	ktd_set_u(r, KTD_COUNTER_LOST, atomic64_read(&ktd_counters.lost));
 	ktd_set_u(r, KTD_COUNTER_LATE_NMI, READ_ONCE(ktd_late_nmi));
 	ktd_set_u(r, KTD_COUNTER_PROBE_MISSED, ktd_trigger_missed());
+	ktd_set_u(r, KTD_COUNTER_TIMELINE_COUNT, sched.timeline);
+	ktd_set_u(r, KTD_COUNTER_TIMELINE_DROPS, sched.timeline_drops);
+	ktd_set_u(r, KTD_COUNTER_PI_COUNT, sched.pi);
+	ktd_set_u(r, KTD_COUNTER_PI_CLASS_CHANGE_COUNT, sched.pi_class_changes);
+	ktd_set_u(r, KTD_COUNTER_PI_DROPS, sched.pi_drops);
+	ktd_set_u(r, KTD_COUNTER_LOCK_CONTEND_COUNT, sched.lock_contend);
+	ktd_set_u(r, KTD_COUNTER_LOCK_CONTEND_DROPS, sched.lock_contend_drops);
 	ktd_row_end(s, &counter_table);
 }
 

@@ -15,6 +15,7 @@
 #include "demand.h"
 #include "early.h"
 #include "late.h"
+#include "sched_timeline.h"
 #include "ticker.h"
 #include "timeline.h"
 #include "trigger.h"
@@ -78,6 +79,15 @@ MODULE_PARM_DESC(sample_ms, "event counters are sampled, and ages looked at, eve
 unsigned int ktd_interval_ms;
 module_param_named(interval_ms, ktd_interval_ms, uint, 0444);
 MODULE_PARM_DESC(interval_ms, "a snapshot of the living scheduler every so many milliseconds (default 0: none, to 86400000)");
+
+unsigned int ktd_sched_timeline_kib;
+module_param_named(sched_timeline_kib, ktd_sched_timeline_kib, uint, 0444);
+MODULE_PARM_DESC(sched_timeline_kib, "memory per CPU for the scheduler timeline, in KiB, 16 events each (default 0: none, 4 to 65536)");
+
+unsigned int ktd_sched_timeline_ms = 1000;
+module_param_named(sched_timeline_ms, ktd_sched_timeline_ms, uint, 0444);
+MODULE_PARM_DESC(sched_timeline_ms, "how much of the scheduler timeline a snapshot has, in milliseconds (default 1000, 1 to 600000)");
+
 unsigned int ktd_max_code_kib = 4096;
 module_param_named(max_code_kib, ktd_max_code_kib, uint, 0444);
 MODULE_PARM_DESC(max_code_kib, "most instructions of BPF programs taken, in KiB (default 4096, 0 to 65536)");
@@ -120,6 +130,8 @@ static const struct limit {
 	{ "early_percent", &ktd_early_percent, 0, 90 },
 	{ "sample_ms", &ktd_sample_ms, 0, 10000 },
 	{ "interval_ms", &ktd_interval_ms, 0, 86400000 },
+	{ "sched_timeline_kib", &ktd_sched_timeline_kib, 0, 65536 },
+	{ "sched_timeline_ms", &ktd_sched_timeline_ms, 1, 600000 },
 	{ "max_code_kib", &ktd_max_code_kib, 0, 65536 },
 };
 
@@ -138,6 +150,11 @@ static int check_params(void)
 	}
 	if (ktd_sample_ms && ktd_sample_ms < 10) {
 		pr_err("parameter sample_ms=%u: must be 0 or 10 to 10000\n", ktd_sample_ms);
+		return -EINVAL;
+	}
+	if (ktd_sched_timeline_kib && ktd_sched_timeline_kib < 4) {
+		pr_err("parameter sched_timeline_kib=%u: must be 0 or 4 to 65536\n",
+		       ktd_sched_timeline_kib);
 		return -EINVAL;
 	}
 	ktd_trigger_any = !strcmp(trigger, "any");
@@ -259,9 +276,15 @@ static int __init ktdump_init(void)
 	ret = ktd_timeline_init();
 	if (ret)
 		goto err_buffer;
+	ret = ktd_sched_timeline_init();
+	if (ret) {
+		pr_err("no memory for a scheduler timeline of %u KiB per CPU: load with a smaller sched_timeline_kib\n",
+		       ktd_sched_timeline_kib);
+		goto err_timeline;
+	}
 	ret = ktd_capture_init();
 	if (ret)
-		goto err_timeline;
+		goto err_sched_timeline;
 	ret = ktd_freeze_init();
 	if (ret)
 		goto err_capture;
@@ -290,6 +313,8 @@ err_freeze:
 	ktd_freeze_exit();
 err_capture:
 	ktd_capture_exit();
+err_sched_timeline:
+	ktd_sched_timeline_exit();
 err_timeline:
 	ktd_timeline_exit();
 err_buffer:
@@ -314,6 +339,7 @@ static void __exit ktdump_exit(void)
 	ktd_late_exit();
 	ktd_freeze_exit();
 	ktd_capture_exit();
+	ktd_sched_timeline_exit();
 	ktd_timeline_exit();
 	ktd_buffer_exit();
 	ktd_enums_exit();

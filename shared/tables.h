@@ -54,7 +54,8 @@
 	X(BLOB,    32, "blob")		/* the bytes of those that the collector lacks */ \
 	X(TIMELINE, 33, "timeline")	/* event counters of the root over time */ \
 	X(CODE,    34, "code")		/* programs whose instructions were taken */ \
-	X(INSN,    35, "insn")		/* instructions, as the kernel holds them */
+	X(INSN,    35, "insn")		/* instructions, as the kernel holds them */ \
+	X(SCHED_TIMELINE, 36, "sched_timeline")	/* what the CPUs ran before the freeze */
 
 enum ktd_table_id {
 	KTD_TBL_NONE = 0,
@@ -398,6 +399,13 @@ enum ktd_table_id {
 	X(MONO_NS, "mono_ns")			/* CLOCK_MONOTONIC */ \
 	X(SCHED_KVA, "sched_kva")
 
+/* Rows of one CPU come in order; struct ktd_sched_event in wire.h. */
+#define KTD_SCHED_TIMELINE_COLS(X) \
+	X(CPU, "cpu") \
+	X(WINDOW_MS, "window_ms")		/* events are no older than that */ \
+	X(LOST, "lost")				/* events of this CPU, the same in all its rows */ \
+	X(DATA, "data")				/* bin */
+
 #define KTD_COUNTER_COLS(X) \
 	X(TRIGGER_COUNT, "trigger_count")	/* hook firings */ \
 	X(ERROR_COUNT, "error_count")		/* of those, error class */ \
@@ -407,7 +415,14 @@ enum ktd_table_id {
 	X(NESTED, "nested")			/* exits met while another was captured */ \
 	X(LOST, "lost")				/* no room in the buffer */ \
 	X(LATE_NMI, "late_nmi")			/* NMIs that came after the release */ \
-	X(PROBE_MISSED, "probe_missed")		/* kprobe nmissed */
+	X(PROBE_MISSED, "probe_missed")		/* kprobe nmissed */ \
+	X(TIMELINE_COUNT, "timeline_count")	/* switches, wakeups, migrations */ \
+	X(TIMELINE_DROPS, "timeline_drops")	/* of those, overwritten within the window */ \
+	X(PI_COUNT, "pi_count")			/* boosts, and their ends */ \
+	X(PI_CLASS_CHANGE_COUNT, "pi_class_change_count")	/* of those, to another class */ \
+	X(PI_DROPS, "pi_drops") \
+	X(LOCK_CONTEND_COUNT, "lock_contend_count")	/* begins and ends */ \
+	X(LOCK_CONTEND_DROPS, "lock_contend_drops")
 
 #define KTD_FREEZE_COLS(X) \
 	X(RENDEZVOUS_NS, "rendezvous_ns")	/* first NMI sent to last CPU parked */ \
@@ -573,6 +588,9 @@ enum ktd_code_col { KTD_CODE_COLS(X) KTD_CODE_NR_COLS };
 #undef X
 #define X(id, name) KTD_INSN_##id,
 enum ktd_insn_col { KTD_INSN_COLS(X) KTD_INSN_NR_COLS };
+#undef X
+#define X(id, name) KTD_SCHED_TIMELINE_##id,
+enum ktd_sched_timeline_col { KTD_SCHED_TIMELINE_COLS(X) KTD_SCHED_TIMELINE_NR_COLS };
 #undef X
 
 #endif /* KTD_SHARED_TABLES_H */

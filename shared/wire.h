@@ -113,6 +113,36 @@ struct ktd_record_cpu {
 	ktd_le64	kva;		/* of the value on this CPU, 0 unreadable */
 };
 
+/* SCHED_TIMELINE.data: one behind the other, oldest first. 64 bytes, a cache line. */
+struct ktd_sched_event {
+	ktd_le64	ns;		/* CLOCK_MONOTONIC */
+	ktd_le32	seq;		/* number on its CPU, from 1; low 32 bits */
+	uint8_t		kind;		/* enum ktd_sched_event_kind */
+	uint8_t		pad;
+	ktd_le16	prio;		/* prev's; wakeup; pi_boost: before. Signed */
+	ktd_le32	pid;		/* prev's; the task; contention: who waits */
+	ktd_le32	other;		/* switch: next's pid; wakeup: CPU; migrate: to which CPU */
+	ktd_le32	arg;		/* switch: prev_state; migrate: from which CPU; flags, ret */
+	ktd_le16	other_prio;	/* next's; pi_boost: after. Signed */
+	ktd_le16	pad2;
+	char		comm[16];	/* of pid; contention: not set */
+	union {
+		char		other_comm[16];	/* next's */
+		ktd_le64	lock;		/* contention: its address */
+	};
+};
+
+/* Numbers are part of the wire: append only. */
+enum ktd_sched_event_kind {
+	KTD_SCHED_SWITCH = 1,
+	KTD_SCHED_WAKEUP,
+	KTD_SCHED_MIGRATE,
+	KTD_SCHED_PI_BOOST,
+	KTD_SCHED_CONTENTION_BEGIN,
+	KTD_SCHED_CONTENTION_END,
+	KTD_SCHED_NR_KINDS,
+};
+
 /* CONTENT.form. With these the content is in MEM rows: */
 #define KTD_FORM_ARRAY		"array"		/* values_kva + n * stride */
 #define KTD_FORM_STRUCT_OPS	"struct_ops"	/* values_kva; and "slots": its programs */

@@ -14,7 +14,7 @@ MAGIC = 0x3144544B
 TABLES = {name: i + 1 for i, name in enumerate(
     "hello begin cpu sched rq dsq list task stack cputime numa prog map event counter freeze "
     "section missing exit text symbol enum end firing mem record content fact field object btf "
-    "blob timeline code insn".split())}
+    "blob timeline code insn sched_timeline".split())}
 
 
 def pack(v):
@@ -132,6 +132,11 @@ def record(kva, data, index=0, extra=0, flags=0):
     """One element of a map for RECORD rows."""
     data += bytes(-len(data) % 8)
     return struct.pack("<QIIII", kva, 24 + len(data), flags, index, extra) + data
+
+
+def sched_event(ns, seq, kind, pid=0, prio=0, other=0, arg=0, other_prio=0, comm=b"", tail=b""):
+    """One of SCHED_TIMELINE.data."""
+    return struct.pack("<QIBxhiiIh2x16s16s", ns, seq, kind, prio, pid, other, arg, other_prio, comm, tail)
 
 
 def btf(types=b"", strings=b"\0"):

@@ -6,6 +6,7 @@ Prints KTAP.
 """
 import os
 import signal
+import struct
 import sys
 
 sys.dont_write_bytecode = True
@@ -245,6 +246,43 @@ def timeline():
     run("-", "-o", "n.json", stdin=g.stream())
     check("n.json")
     assert "event_counter_timeline" not in load("n.json")
+
+
+@test
+def sched_timeline():
+    ev = kw.sched_event
+    lock = kw.BASE + 0x42
+    cpus = {0: [ev(50, 1, 1, 7, 120, 8, 256, 49, b"prev\xff", b"next" + b"x" * 12), ev(90, 2, 2, 9, -1, 1, comm=b"dl"),
+                ev(90, 3, 200), ev(90, 4, 3, 9, other=3, arg=2, comm=b"dl\0left")],
+            1: [ev(60, 9, 4, 7, 120, other_prio=49, comm=b"low"), ev(70, 10, 5, 7, arg=1, tail=struct.pack("<Q", lock)),
+                ev(90, 11, 6, 7, arg=0xFFFFFFFC, tail=struct.pack("<Q", lock))]}
+    cols = ["cpu", "window_ms", "lost", "data"]
+    g = kw.Guest()
+    g.begin(1)
+    g.add(kw.ROWS, "sched_timeline", [
+        {"cpu": 1, "window_ms": 500, "lost": 5, "data": b"".join(cpus[1])},
+        {"cpu": 0, "window_ms": 500, "lost": 2, "data": b"".join(cpus[0][:2])},
+        {"cpu": 0, "window_ms": 500, "lost": 2, "data": b"".join(cpus[0][2:]) + b"half"},
+        {"cpu": 2, "window_ms": 500, "lost": 0, "data": b""}], 1, columns=cols)
+    g.add(kw.ROWS, "counter", [{"trigger_count": 1, "timeline_count": 3, "pi_count": 4, "pi_drops": None,
+                                "lock_contend_count": 6, "pi_class_change_count": 2}], 1)
+    g.end(1)
+    run("-", "-o", "s.json", stdin=g.stream())
+    check("s.json")
+    t = load("s.json")["ktdump"]["sched_timeline"]
+    # One event is of a kind that nobody knows yet.
+    assert (t["clock"], t["window_ms"], t["lost"]) == ("mono", 500, 8), t
+    assert t["events"] == [
+        {"ns": 50, "cpu": 0, "kind": "switch", "prev_pid": 7, "prev_comm": "prev\ufffd", "prev_state": 256, "prev_prio": 120,
+         "next_pid": 8, "next_comm": "next" + "x" * 12, "next_prio": 49},
+        {"ns": 60, "cpu": 1, "kind": "pi_boost", "pid": 7, "comm": "low", "old_prio": 120, "new_prio": 49},
+        {"ns": 70, "cpu": 1, "kind": "contention_begin", "pid": 7, "lock": lock, "flags": 1},
+        {"ns": 90, "cpu": 0, "kind": "wakeup", "pid": 9, "comm": "dl", "prio": -1, "target_cpu": 1},
+        {"ns": 90, "cpu": 0, "kind": "migrate", "pid": 9, "comm": "dl", "orig_cpu": 2, "dest_cpu": 3},
+        {"ns": 90, "cpu": 1, "kind": "contention_end", "pid": 7, "lock": lock, "flags": -4}], t["events"]
+    c = load("s.json")["probe_counters"]
+    assert len(c) == 15 and {k: v for k, v in c.items() if v} == {
+        "timeline_count": 3, "pi_count": 4, "lock_contend_count": 6, "pi_class_change_count": 2, "trigger_count": 1}, c
 
 
 HASH = {"kva": 0x5000, "id": 7, "name": "h", "map_type": 1, "key_size": 4, "value_size": 4, "max_entries": 8}
