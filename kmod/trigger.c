@@ -14,6 +14,7 @@
 #include "channel.h"
 #include "counter.h"
 #include "early.h"
+#include "trace.h"
 #include "trigger.h"
 
 struct ktd_counters ktd_counters;
@@ -141,6 +142,7 @@ static void capture_exit(const struct ktd_trigger *trig, struct ktd_claim *claim
 	if (!snap)
 		return;
 	atomic64_inc(&ktd_counters.captured);
+	trace_capture(snap, trig);
 	ktd_buffer_commit(snap);
 }
 
@@ -220,6 +222,7 @@ u32 ktd_snapshot_living(struct ktd_trigger *trig)
 		snap = ktd_capture(trig);
 		if (snap) {
 			nr = snap->nr;
+			trace_capture(snap, trig);
 			ktd_buffer_commit(snap);
 		}
 		ktd_freeze_unlead();
