@@ -13,6 +13,8 @@ struct ktd_counters {
 	atomic64_t	captured;
 	atomic64_t	nested;		/* met a capture under way */
 	atomic64_t	lost;		/* no room */
+	atomic64_t	point;		/* snapshots at named points */
+	atomic64_t	point_skipped;	/* points where none was taken */
 };
 
 extern struct ktd_counters ktd_counters;

@@ -13,6 +13,7 @@
  *   channel.c   sends, waits for the ACK      sender thread, may sleep
  *   ticker.c    early, timeline, demand       timer, hard IRQ
  *   sched_timeline.c  rings of scheduler events  tracepoints, any context
+ *   point.c     what BPF programs ask for     any context
  */
 #ifndef KTD_KTDUMP_H
 #define KTD_KTDUMP_H
@@ -46,6 +47,7 @@ extern unsigned int ktd_early_percent;
 extern unsigned int ktd_sample_ms;
 extern unsigned int ktd_interval_ms;
 extern unsigned int ktd_sched_timeline_kib;
+extern unsigned int ktd_point_ms;
 extern unsigned int ktd_sched_timeline_ms;
 extern unsigned int ktd_max_code_kib;
 extern bool ktd_trigger_any;

@@ -13,6 +13,7 @@
 #include "counter.h"
 #include "late.h"
 #include "nofault.h"
+#include "point.h"
 #include "sched_timeline.h"
 #include "timeline.h"
 #include "trigger.h"
@@ -296,6 +297,8 @@ static void late_counters(struct ktd_sink *s)
 	ktd_set_u(r, KTD_COUNTER_PI_DROPS, sched.pi_drops);
 	ktd_set_u(r, KTD_COUNTER_LOCK_CONTEND_COUNT, sched.lock_contend);
 	ktd_set_u(r, KTD_COUNTER_LOCK_CONTEND_DROPS, sched.lock_contend_drops);
+	ktd_set_u(r, KTD_COUNTER_POINT_COUNT, atomic64_read(&ktd_counters.point));
+	ktd_set_u(r, KTD_COUNTER_POINT_SKIPPED, atomic64_read(&ktd_counters.point_skipped));
 	ktd_row_end(s, &counter_table);
 }
 
@@ -407,6 +410,8 @@ static void late_missing(struct ktd_sink *s, const struct ktd_snapshot *snap)
 		scnprintf(what, sizeof(what), "symbol:%s", ktd_symbol_name(i));
 		missing_row(s, what, ktd_symbol_lost(i));
 	}
+	if (ktd_point_lost())
+		missing_row(s, "point", ktd_point_lost());
 	for (i = 0; i < snap->nr_missing; i++)
 		missing_row(s, ktd_table_name(snap->missing[i].table), snap->missing[i].reason);
 }

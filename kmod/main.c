@@ -15,6 +15,7 @@
 #include "demand.h"
 #include "early.h"
 #include "late.h"
+#include "point.h"
 #include "sched_timeline.h"
 #include "ticker.h"
 #include "timeline.h"
@@ -81,6 +82,10 @@ module_param_named(interval_ms, ktd_interval_ms, uint, 0444);
 MODULE_PARM_DESC(interval_ms, "a snapshot of the living scheduler every so many milliseconds (default 0: none, to 86400000)");
 
 unsigned int ktd_sched_timeline_kib;
+unsigned int ktd_point_ms = 1000;
+module_param_named(point_ms, ktd_point_ms, uint, 0444);
+MODULE_PARM_DESC(point_ms, "least time between two snapshots that BPF programs ask for, in milliseconds (default 1000, 0 to 86400000)");
+
 module_param_named(sched_timeline_kib, ktd_sched_timeline_kib, uint, 0444);
 MODULE_PARM_DESC(sched_timeline_kib, "memory per CPU for the scheduler timeline, in KiB, 16 events each (default 0: none, 4 to 65536)");
 
@@ -131,6 +136,7 @@ static const struct limit {
 	{ "sample_ms", &ktd_sample_ms, 0, 10000 },
 	{ "interval_ms", &ktd_interval_ms, 0, 86400000 },
 	{ "sched_timeline_kib", &ktd_sched_timeline_kib, 0, 65536 },
+	{ "point_ms", &ktd_point_ms, 0, 86400000 },
 	{ "sched_timeline_ms", &ktd_sched_timeline_ms, 1, 600000 },
 	{ "max_code_kib", &ktd_max_code_kib, 0, 65536 },
 };
@@ -308,6 +314,7 @@ static int __init ktdump_init(void)
 	return 0;
 
 err_channel:
+	ktd_point_init();
 	ktd_channel_exit();
 err_freeze:
 	ktd_freeze_exit();
@@ -337,6 +344,8 @@ static void __exit ktdump_exit(void)
 		pr_warn("unloaded with %u snapshots that no collector has acknowledged: they are lost\n",
 			ktd_buffer_waiting());
 	ktd_late_exit();
+	ktd_stream_exit();
+	ktd_point_exit();
 	ktd_freeze_exit();
 	ktd_capture_exit();
 	ktd_sched_timeline_exit();

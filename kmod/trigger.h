@@ -61,8 +61,8 @@ u64 ktd_trigger_missed(void);
 void ktd_claim_put(struct ktd_claim *claim);
 
 /*
- * Captures a scheduler that goes on living; @trig says which, and why. Hard IRQ or
- * softer. Returns the number of the snapshot; 0: another capture is under way, or
+ * Captures a scheduler that goes on living; @trig says which, and why; its texts are
+ * not kept. Any context. Returns the number of the snapshot; 0: another capture is under way, or
  * there is no room.
  */
 u32 ktd_snapshot_living(struct ktd_trigger *trig);

@@ -422,7 +422,9 @@ enum ktd_table_id {
 	X(PI_CLASS_CHANGE_COUNT, "pi_class_change_count")	/* of those, to another class */ \
 	X(PI_DROPS, "pi_drops") \
 	X(LOCK_CONTEND_COUNT, "lock_contend_count")	/* begins and ends */ \
-	X(LOCK_CONTEND_DROPS, "lock_contend_drops")
+	X(LOCK_CONTEND_DROPS, "lock_contend_drops") \
+	X(POINT_COUNT, "point_count")		/* snapshots at named points */ \
+	X(POINT_SKIPPED, "point_skipped")	/* points where none was taken */
 
 #define KTD_FREEZE_COLS(X) \
 	X(RENDEZVOUS_NS, "rendezvous_ns")	/* first NMI sent to last CPU parked */ \
