@@ -332,7 +332,7 @@ struct ktd_sink *ktd_btf_rows(const struct ktd_snapshot *snap, u32 *nr)
 }
 
 struct sender {
-	int		(*send)(const u8 *rows, size_t len, u32 snapshot);
+	struct ktd_frames *frames;
 	u32		snapshot;
 	struct ktd_sink	sink;
 	u8		rows[2 * KTD_ROW_MAX];
@@ -340,7 +340,7 @@ struct sender {
 
 static int flush(struct sender *o)
 {
-	int ret = o->send(o->sink.buf, o->sink.pos, o->snapshot);
+	int ret = ktd_frame_rows(o->frames, o->sink.buf, o->sink.pos, o->snapshot);
 
 	o->sink.pos = 0;
 	return ret;
@@ -411,8 +411,22 @@ static bool sent_before(const struct ktd_snapshot *snap, const unsigned long *wa
 	return false;
 }
 
+void ktd_btf_want(const struct ktd_snapshot *snap, unsigned long *wanted, bool own)
+{
+	const struct ktd_blob *b;
+	int nr = 1;
+
+	bitmap_zero(wanted, KTD_BTFS_MAX + 1);
+	if (own)
+		__set_bit(0, wanted);
+	for (b = next_blob(snap, NULL); b; b = next_blob(snap, b), nr++) {
+		if (own || !b->own)
+			__set_bit(nr, wanted);
+	}
+}
+
 int ktd_btf_send(const struct ktd_snapshot *snap, const unsigned long *wanted,
-		 int (*send)(const u8 *rows, size_t len, u32 snapshot))
+		 struct ktd_frames *f)
 {
 	struct sender *o = kvzalloc(sizeof(*o), GFP_KERNEL);
 	bool vmlinux = test_bit(0, wanted);
@@ -421,7 +435,7 @@ int ktd_btf_send(const struct ktd_snapshot *snap, const unsigned long *wanted,
 
 	if (!o)
 		return -ENOMEM;
-	o->send = send;
+	o->frames = f;
 	o->snapshot = snap->nr;
 	ktd_sink_init(&o->sink, o->rows, sizeof(o->rows));
 	ktd_table_begin(&o->sink, &blob_table);

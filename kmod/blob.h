@@ -9,6 +9,7 @@
 #include <crypto/sha2.h>
 
 #include "buffer.h"
+#include "frame.h"
 
 #define KTD_BTF_PATH	"/sys/kernel/btf/vmlinux"
 #define KTD_BTFS_MAX	512	/* in one snapshot, besides the kernel's own */
@@ -42,10 +43,13 @@ void ktd_blob_exit(void);
 struct ktd_sink *ktd_btf_rows(const struct ktd_snapshot *snap, u32 *nr);
 
 /*
- * Sender: BLOB rows of the BTF rows whose bit is set in @wanted, through @send; those
- * with equal bytes once.
+ * Sender: BLOB rows of the BTF rows whose bit is set in @wanted, as frames; those with
+ * equal bytes once.
  */
 int ktd_btf_send(const struct ktd_snapshot *snap, const unsigned long *wanted,
-		 int (*send)(const u8 *rows, size_t len, u32 snapshot));
+		 struct ktd_frames *f);
+
+/* Sets the bits of all rows; @own: of the kernel's own too. */
+void ktd_btf_want(const struct ktd_snapshot *snap, unsigned long *wanted, bool own);
 
 #endif

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/crc32c.h>
-#include <linux/file.h>
-#include <linux/fs.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/net.h>
 #include <linux/sched/mm.h>
-#include <linux/slab.h>
-#include <linux/timekeeping.h>
-#include <linux/utsname.h>
 #include <linux/vm_sockets.h>
 #include <linux/wait.h>
 #include <net/net_namespace.h>
@@ -16,9 +11,10 @@
 
 #include "blob.h"
 #include "channel.h"
-#include "counter.h"
 #include "demand.h"
+#include "frame.h"
 #include "late.h"
+#include "stream.h"
 
 #define SEND_TIMEOUT	(HZ / 2)	/* one sendmsg; rmmod waits that long */
 #define STALL_LIMIT	(30 * HZ)	/* no byte taken for so long: reconnect */
@@ -44,13 +40,11 @@ enum stage {
 /* Everything below belongs to the sender thread. */
 static struct {
 	struct socket		*sock;
-	u32			tx_seq;
 	bool			greeted;	/* the collector's HELLO has come */
 	struct ktd_frame_hdr	rx;
 	size_t			rx_len;
 	unsigned int		sent;		/* waiting snapshots sent whole */
 	enum stage		stage;		/* of the next one */
-	u64			rows, bytes;	/* of the next one, so far */
 	u32			offered;	/* its BTF rows */
 	bool			go;		/* the collector has said which of them it wants */
 	unsigned long		asked;		/* jiffies since when only that is waited for */
@@ -58,12 +52,6 @@ static struct {
 	unsigned long		backoff;
 	unsigned long		heard;		/* jiffies of the last answer, or of the question */
 } conn;
-static u8 *frame;		/* ktd_frame_kib */
-static char boot_id[40];
-static u64 load_ns;		/* tells one load of the module from the next */
-
-static const struct ktd_table hello_table = { .id = KTD_TBL_HELLO, .nr = KTD_HELLO_NR_COLS };
-static const struct ktd_table end_table = { .id = KTD_TBL_END, .nr = KTD_END_NR_COLS };
 
 void ktd_channel_wake(void)
 {
@@ -86,7 +74,7 @@ static void disconnect(void)
  * Whole buffer or an error. vsock blocks while the peer gives no credit; a peer
  * that takes nothing for STALL_LIMIT counts as lost.
  */
-static int send_all(const void *buf, size_t len)
+static int send_all(struct ktd_frames *f, const void *buf, size_t len)
 {
 	unsigned long last = jiffies;
 	size_t done = 0;
@@ -113,147 +101,12 @@ static int send_all(const void *buf, size_t len)
 	return 0;
 }
 
-/* Sends frame[], whose payload is already in place. */
-static int send_frame(u8 type, u16 table, u32 snapshot, u32 payload)
-{
-	struct ktd_frame_hdr *h = (struct ktd_frame_hdr *)frame;
-
-	*h = (struct ktd_frame_hdr){
-		.magic = cpu_to_le32(KTD_WIRE_MAGIC),
-		.version = KTD_WIRE_VERSION,
-		.type = type,
-		.table = cpu_to_le16(table),
-		.len = cpu_to_le32(payload),
-		.seq = cpu_to_le32(conn.tx_seq++),
-		.snapshot = cpu_to_le32(snapshot),
-	};
-	h->crc = cpu_to_le32(~crc32c(~0, frame, sizeof(*h) + payload));
-	return send_all(frame, sizeof(*h) + payload);
-}
-
-static u8 frame_type(u16 table)
-{
-	return table == KTD_TBL_HELLO ? KTD_FRAME_HELLO :
-	       table == KTD_TBL_BEGIN ? KTD_FRAME_BEGIN :
-	       table == KTD_TBL_END ? KTD_FRAME_END : KTD_FRAME_ROWS;
-}
-
-/* Neighbouring rows of one table share a frame. */
-static int send_rows(const u8 *rows, size_t len, u32 snapshot)
-{
-	size_t max = ktd_frame_kib * 1024 - sizeof(struct ktd_frame_hdr);
-	const struct ktd_rec *rec;
-	u16 table = KTD_TBL_NONE;
-	size_t fill = 0;
-	int ret;
-
-	ktd_for_each_rec(rec, rows, len) {
-		if (rec->table == KTD_TBL_NONE)
-			continue;
-		if (fill && (rec->table != table || fill + rec->len > max)) {
-			ret = send_frame(frame_type(table), table, snapshot, fill);
-			if (ret)
-				return ret;
-			fill = 0;
-		}
-		table = rec->table;
-		memcpy(frame + sizeof(struct ktd_frame_hdr) + fill, rec + 1, rec->len);
-		fill += rec->len;
-		if (table != KTD_TBL_END) {
-			conn.rows++;
-			conn.bytes += rec->len;
-		}
-	}
-	return fill ? send_frame(frame_type(table), table, snapshot, fill) : 0;
-}
-
-static int send_hello(void)
-{
-	struct ktd_sink *s = kvzalloc(sizeof(*s) + 2048, GFP_KERNEL);
-	struct ktd_row *r;
-	int ret;
-
-	if (!s)
-		return -ENOMEM;
-	ktd_sink_init(s, s + 1, 2048);
-	ktd_table_begin(s, &hello_table);
-	r = ktd_row_begin(s, &hello_table);
-	ktd_set_str(r, KTD_HELLO_MODULE_VERSION, KTD_VERSION);
-	ktd_set_str(r, KTD_HELLO_RELEASE, init_utsname()->release);
-	ktd_set_str(r, KTD_HELLO_BUILD, init_utsname()->version);
-	ktd_set_str(r, KTD_HELLO_MACHINE, init_utsname()->machine);
-	ktd_set_str(r, KTD_HELLO_BOOT_ID, boot_id);
-	ktd_set_u(r, KTD_HELLO_LOAD_NS, load_ns);
-	ktd_set_u(r, KTD_HELLO_HZ, HZ);
-	ktd_set_u(r, KTD_HELLO_PAGE_SIZE, PAGE_SIZE);
-	ktd_set_u(r, KTD_HELLO_NR_CPU_IDS, nr_cpu_ids);
-	ktd_set_u(r, KTD_HELLO_NR_NODE_IDS, nr_node_ids);
-	ktd_set_u(r, KTD_HELLO_BUFFER_BYTES, (u64)ktd_buf_mib << 20);
-	ktd_set_u(r, KTD_HELLO_PENDING, ktd_buffer_waiting());
-	ktd_set_u(r, KTD_HELLO_LOST, atomic64_read(&ktd_counters.lost));
-	ktd_row_end(s, &hello_table);
-	ret = s->full ? -ENOSPC : send_rows(s->buf, s->pos, 0);
-	kvfree(s);
-	return ret;
-}
-
-static int send_end(u32 snapshot)
-{
-	struct ktd_sink *s = kvzalloc(sizeof(*s) + 256, GFP_KERNEL);
-	struct ktd_row *r;
-	int ret;
-
-	if (!s)
-		return -ENOMEM;
-	ktd_sink_init(s, s + 1, 256);
-	ktd_table_begin(s, &end_table);
-	r = ktd_row_begin(s, &end_table);
-	ktd_set_u(r, KTD_END_ROWS, conn.rows);
-	ktd_set_u(r, KTD_END_BYTES, conn.bytes);
-	ktd_row_end(s, &end_table);
-	ret = send_rows(s->buf, s->pos, snapshot);
-	kvfree(s);
-	return ret;
-}
-
-/* Length of the BEGIN rows, which come before everything else. */
-static size_t begin_len(const struct ktd_snapshot *snap)
-{
-	const struct ktd_rec *rec;
-
-	ktd_for_each_rec(rec, snap->rows, snap->rows_len) {
-		if (rec->table != KTD_TBL_BEGIN)
-			break;
-	}
-	return (const u8 *)rec - snap->rows;
-}
+static struct ktd_frames out = { .put = send_all };
 
 static int send_offer(const struct ktd_snapshot *snap)
 {
-	struct ktd_sink *s;
-	int ret;
-
-	conn.rows = 0;
-	conn.bytes = 0;
 	bitmap_zero(conn.wanted, KTD_BTFS_MAX + 1);
-	ret = send_rows(snap->rows, begin_len(snap), snap->nr);
-	if (ret)
-		return ret;
-	s = ktd_btf_rows(snap, &conn.offered);
-	if (!s)
-		return -ENOMEM;
-	ret = send_rows(s->buf, s->pos, snap->nr);
-	kvfree(s);
-	if (!ret)
-		ret = send_frame(KTD_FRAME_OFFER, KTD_TBL_NONE, snap->nr, 0);
-	return ret;
-}
-
-static int send_captured(const struct ktd_snapshot *snap)
-{
-	size_t begin = begin_len(snap);
-
-	return send_rows(snap->rows + begin, snap->rows_len - begin, snap->nr);
+	return ktd_frame_offer(&out, snap, &conn.offered);
 }
 
 /*
@@ -264,7 +117,7 @@ static int send_captured(const struct ktd_snapshot *snap)
 static int send_btf(const struct ktd_snapshot *snap)
 {
 	if (conn.go)
-		return ktd_btf_send(snap, conn.wanted, send_rows);
+		return ktd_btf_send(snap, conn.wanted, &out);
 	if (conn.offered)
 		pr_info("snapshot %u goes without BTF: the collector did not say which it wants\n",
 			snap->nr);
@@ -286,7 +139,7 @@ static int send_snapshots(void)
 			conn.go = false;
 		}
 		if (conn.stage == STAGE_OFFERED) {
-			ret = send_captured(snap);
+			ret = ktd_frame_captured(&out, snap);
 			if (ret)
 				return ret;
 			conn.stage = STAGE_CAPTURED;
@@ -305,9 +158,7 @@ static int send_snapshots(void)
 		}
 		if (!snap->late)
 			return 0;
-		ret = send_rows(snap->late, snap->late_len, snap->nr);
-		if (!ret)
-			ret = send_end(snap->nr);
+		ret = ktd_frame_end(&out, snap);
 		if (ret)
 			return ret;
 		conn.stage = STAGE_BEGIN;
@@ -418,14 +269,14 @@ static int try_connect(void)
 	}
 	set_connect_timeout(conn.sock);
 	conn.sock->sk->sk_sndtimeo = SEND_TIMEOUT;
-	conn.tx_seq = 0;
+	out.seq = 0;
 	conn.rx_len = 0;
 	conn.greeted = false;
 	conn.heard = jiffies;
 	/* its address type changed its name in 6.19, not its layout */
 	ret = kernel_connect(conn.sock, (void *)&addr, sizeof(addr), 0);
 	if (!ret)
-		ret = send_hello();
+		ret = ktd_frame_hello(&out);
 	if (ret)
 		disconnect();
 	return ret;
@@ -457,6 +308,7 @@ static int sender_thread(void *unused)
 	while (!kthread_should_stop()) {
 		bool busy = ktd_late_poll();
 
+		ktd_stream_poll();
 		if (!conn.sock && time_after_eq(jiffies, next_try)) {
 			if (try_connect()) {
 				conn.backoff = min(2 * conn.backoff, BACKOFF_MAX);
@@ -477,31 +329,15 @@ static int sender_thread(void *unused)
 	return 0;
 }
 
-static void read_boot_id(void)
-{
-	struct file *f = filp_open("/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
-	loff_t pos = 0;
-	ssize_t n;
-
-	strscpy(boot_id, "unknown");
-	if (IS_ERR(f))
-		return;
-	n = kernel_read(f, boot_id, sizeof(boot_id) - 1, &pos);
-	boot_id[n > 0 ? n : 0] = '\0';
-	strim(boot_id);
-	filp_close(f, NULL);
-}
-
 int ktd_channel_init(void)
 {
-	read_boot_id();
-	load_ns = ktime_get_boottime_ns();
-	frame = kvmalloc(ktd_frame_kib * 1024, GFP_KERNEL);
-	if (!frame)
-		return -ENOMEM;
+	int ret = ktd_frames_init(&out);
+
+	if (ret)
+		return ret;
 	sender = kthread_run(sender_thread, NULL, "ktdump");
 	if (IS_ERR(sender)) {
-		kvfree(frame);
+		ktd_frames_exit(&out);
 		return PTR_ERR(sender);
 	}
 	return 0;
@@ -510,5 +346,5 @@ int ktd_channel_init(void)
 void ktd_channel_exit(void)
 {
 	kthread_stop(sender);
-	kvfree(frame);
+	ktd_frames_exit(&out);
 }

@@ -11,9 +11,10 @@
  *   late.c      exit info, symbols            sender thread, may sleep
  *   blob.c      BTF: copied above, hashed     sender thread, may sleep
  *   channel.c   sends, waits for the ACK      sender thread, may sleep
+ *   stream.c    the same into a file          sender thread, may sleep
  *   ticker.c    early, timeline, demand       timer, hard IRQ
- *   sched_timeline.c  rings of scheduler events  tracepoints, any context
  *   point.c     what BPF programs ask for     any context
+ *   sched_timeline.c  rings of scheduler events  tracepoints, any context
  */
 #ifndef KTD_KTDUMP_H
 #define KTD_KTDUMP_H
@@ -46,8 +47,8 @@ extern unsigned int ktd_max_arena_pages;
 extern unsigned int ktd_early_percent;
 extern unsigned int ktd_sample_ms;
 extern unsigned int ktd_interval_ms;
-extern unsigned int ktd_sched_timeline_kib;
 extern unsigned int ktd_point_ms;
+extern unsigned int ktd_sched_timeline_kib;
 extern unsigned int ktd_sched_timeline_ms;
 extern unsigned int ktd_max_code_kib;
 extern bool ktd_trigger_any;

@@ -17,6 +17,7 @@
 #include "late.h"
 #include "point.h"
 #include "sched_timeline.h"
+#include "stream.h"
 #include "ticker.h"
 #include "timeline.h"
 #include "trigger.h"
@@ -81,11 +82,11 @@ unsigned int ktd_interval_ms;
 module_param_named(interval_ms, ktd_interval_ms, uint, 0444);
 MODULE_PARM_DESC(interval_ms, "a snapshot of the living scheduler every so many milliseconds (default 0: none, to 86400000)");
 
-unsigned int ktd_sched_timeline_kib;
 unsigned int ktd_point_ms = 1000;
 module_param_named(point_ms, ktd_point_ms, uint, 0444);
 MODULE_PARM_DESC(point_ms, "least time between two snapshots that BPF programs ask for, in milliseconds (default 1000, 0 to 86400000)");
 
+unsigned int ktd_sched_timeline_kib;
 module_param_named(sched_timeline_kib, ktd_sched_timeline_kib, uint, 0444);
 MODULE_PARM_DESC(sched_timeline_kib, "memory per CPU for the scheduler timeline, in KiB, 16 events each (default 0: none, 4 to 65536)");
 
@@ -135,8 +136,8 @@ static const struct limit {
 	{ "early_percent", &ktd_early_percent, 0, 90 },
 	{ "sample_ms", &ktd_sample_ms, 0, 10000 },
 	{ "interval_ms", &ktd_interval_ms, 0, 86400000 },
-	{ "sched_timeline_kib", &ktd_sched_timeline_kib, 0, 65536 },
 	{ "point_ms", &ktd_point_ms, 0, 86400000 },
+	{ "sched_timeline_kib", &ktd_sched_timeline_kib, 0, 65536 },
 	{ "sched_timeline_ms", &ktd_sched_timeline_ms, 1, 600000 },
 	{ "max_code_kib", &ktd_max_code_kib, 0, 65536 },
 };
@@ -304,17 +305,24 @@ static int __init ktdump_init(void)
 		       hook, ret);
 		goto err_channel;
 	}
+	ret = ktd_stream_init();
+	if (ret) {
+		pr_err("no /dev/ktdump (error %d)\n", ret);
+		goto err_trigger;
+	}
 	if (prog_stats)
 		static_key_slow_inc(&bpf_stats_enabled_key.key);
 	ktd_ticker_init();
 	ktd_demand_open(true);
+	ktd_point_init();
 	pr_info("version %s ready: %s, freeze at most %u ms, buffer %u MiB, collector vsock:%u:%u\n",
 		KTD_VERSION, ktd_trigger_hook(), ktd_freeze_max_ms, ktd_buf_mib,
 		ktd_cid, ktd_port);
 	return 0;
 
+err_trigger:
+	ktd_trigger_exit();
 err_channel:
-	ktd_point_init();
 	ktd_channel_exit();
 err_freeze:
 	ktd_freeze_exit();
@@ -336,6 +344,8 @@ static void __exit ktdump_exit(void)
 {
 	if (prog_stats)
 		static_key_slow_dec(&bpf_stats_enabled_key.key);
+	ktd_stream_exit();
+	ktd_point_exit();
 	ktd_demand_open(false);
 	ktd_ticker_exit();
 	ktd_trigger_exit();
@@ -344,8 +354,6 @@ static void __exit ktdump_exit(void)
 		pr_warn("unloaded with %u snapshots that no collector has acknowledged: they are lost\n",
 			ktd_buffer_waiting());
 	ktd_late_exit();
-	ktd_stream_exit();
-	ktd_point_exit();
 	ktd_freeze_exit();
 	ktd_capture_exit();
 	ktd_sched_timeline_exit();
