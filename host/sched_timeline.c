@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the CPUs ran before the freeze: switches, wakeups, migrations, boosts, contention. */
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report.h"
@@ -31,6 +32,11 @@ static const char *const kinds[KTD_SCHED_NR_KINDS] = {
 	[KTD_SCHED_CONTENTION_BEGIN] = "contention_begin",
 	[KTD_SCHED_CONTENTION_END] = "contention_end",
 };
+
+static void events_deinit(struct events *e)
+{
+	free(e->v);
+}
 
 /* By time; those of one CPU that have the same, in their order. */
 static int by_time(const void *a, const void *b)
@@ -160,15 +166,13 @@ static void add_event(struct report *r, yyjson_mut_val *arr, const struct event 
 
 void sched_timeline_detail(struct report *r)
 {
+	_cleanup_(events_deinit) struct events e = {};
 	const struct table *t = report_table(r, KTD_TBL_SCHED_TIMELINE);
-	_cleanup_free_ struct event *v = NULL;
-	struct events e = {};
 	yyjson_mut_val *obj, *arr;
 	size_t first = 0;
 
 	if (!t->header || load(t, &e))
 		return;
-	v = e.v;
 	if (e.nr > MAX_EVENTS) {
 		first = e.nr - MAX_EVENTS;
 		e.lost = add_capped(e.lost, first);
@@ -179,5 +183,5 @@ void sched_timeline_detail(struct report *r)
 	json_add_u64(r->doc, obj, "lost", e.lost);
 	arr = yyjson_mut_obj_add_arr(r->doc, obj, "events");
 	for (size_t i = first; i < e.nr; i++)
-		add_event(r, arr, &v[i]);
+		add_event(r, arr, &e.v[i]);
 }

@@ -4,9 +4,8 @@
 #define KTD_DEMAND_H
 
 /*
- * Takes one now, whether or not there is a scheduler. Any context, preemption off
- * unless it is a task's. @who is not kept. 0, or -EBUSY: another capture is under way,
- * or those taken before were not sent yet.
+ * Takes one now, whether or not there is a scheduler. Any context. @who is not kept.
+ * 0, or -EBUSY: another capture is under way, or those taken before were not sent yet.
  */
 int ktd_demand(const char *who);
 

@@ -18,6 +18,7 @@ int ktd_fault_no_park = -1;
 bool ktd_fault_no_beat;
 static int slow_ms, hold_ms;
 static DEFINE_PER_CPU(bool, nmi_wanted);
+static bool half_event;
 
 bool ktd_fault_nmi(void)
 {
@@ -80,6 +81,12 @@ static void fire_nmi(void)
 		cpu_relax();
 }
 
+void ktd_fault_half_event(void)
+{
+	if (READ_ONCE(half_event) && xchg(&half_event, false))
+		fire_nmi();
+}
+
 static int fault_set(const char *val, const struct kernel_param *kp)
 {
 	int n;
@@ -92,6 +99,8 @@ static int fault_set(const char *val, const struct kernel_param *kp)
 		hold_ms = n;	/* cap_ns has 32 bits */
 	} else if (sysfs_streq(val, "no_beat")) {
 		ktd_fault_no_beat = true;
+	} else if (sysfs_streq(val, "half_event")) {
+		WRITE_ONCE(half_event, true);
 	} else if (sysfs_streq(val, "fire_irq")) {
 		atomic_set(&arrived, 0);
 		on_each_cpu(fire_together, NULL, 1);

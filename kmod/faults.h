@@ -8,6 +8,8 @@
  *   hold_ms=N     all stay parked after the capture until the host has looked, N ms
  *                 at most; the limits of a freeze grow by as much (0: no hold)
  *   no_beat       the watchdog's time stamp cannot be read when ages are looked at
+ *   half_event    an exit from NMI that hits a CPU while it writes the next event of the
+ *                 scheduler timeline
  *   fire          an exit, from task context
  *   fire_irq      one on every CPU at once, from hard IRQ
  *   fire_nmi      one from NMI, on this CPU
@@ -32,6 +34,8 @@ void ktd_fault_slow(void);
 u64 ktd_fault_hold_ns(void);
 /* Behind the capture, CPUs parked. */
 void ktd_fault_hold(void);
+/* In the middle of an event. */
+void ktd_fault_half_event(void);
 #else
 #define ktd_fault_no_park	(-1)
 #define ktd_fault_no_beat	false
@@ -39,6 +43,7 @@ static inline bool ktd_fault_nmi(void) { return false; }
 static inline void ktd_fault_slow(void) { }
 static inline u64 ktd_fault_hold_ns(void) { return 0; }
 static inline void ktd_fault_hold(void) { }
+static inline void ktd_fault_half_event(void) { }
 #endif
 
 #endif

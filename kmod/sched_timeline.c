@@ -14,6 +14,7 @@
 #include <linux/tracepoint.h>
 #include <linux/vmalloc.h>
 
+#include "faults.h"
 #include "sched_timeline.h"
 
 #define ROOM_SHARE	4	/* at most that part of the room left is filled with events */
@@ -62,6 +63,7 @@ static notrace struct ktd_sched_event *event_begin(u8 kind, u32 *seq)
 
 static notrace void event_end(struct ktd_sched_event *e, u32 seq)
 {
+	ktd_fault_half_event();
 	/* whole before it counts; pairs with event_copy() */
 	smp_store_release(&e->seq, cpu_to_le32(seq));
 }

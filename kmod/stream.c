@@ -20,13 +20,15 @@
 #include "channel.h"
 #include "stream.h"
 
-#define PIECE_BYTES	(256u << 10)
+#define PIECE_BYTES	(256u << 10)	/* allocated at a time */
 
 struct piece {
 	struct list_head	list;
 	size_t			len;
-	u8			data[PIECE_BYTES];
+	u8			data[];
 };
+
+#define PIECE_ROOM	(PIECE_BYTES - sizeof(struct piece))
 
 enum state { IDLE, WANTED, MAKING };
 
@@ -53,9 +55,9 @@ static struct piece *add_piece(void)
 	struct piece *p;
 
 	/* vmalloc() would rather have other processes killed than fail */
-	if (si_mem_available() / 2 < sizeof(*p) >> PAGE_SHIFT)
+	if (si_mem_available() / 2 < PIECE_BYTES >> PAGE_SHIFT)
 		return NULL;
-	p = kvmalloc(sizeof(*p), GFP_KERNEL | __GFP_NORETRY);
+	p = kvmalloc(PIECE_BYTES, GFP_KERNEL | __GFP_NORETRY);
 	if (!p)
 		return NULL;
 	p->len = 0;
@@ -69,11 +71,11 @@ static int put_bytes(struct ktd_frames *f, const void *buf, size_t len)
 	size_t n;
 
 	for (; len; buf += n, len -= n) {
-		if (!p || p->len == sizeof(p->data))
+		if (!p || p->len == PIECE_ROOM)
 			p = add_piece();
 		if (!p)
 			return -ENOMEM;
-		n = min(len, sizeof(p->data) - p->len);
+		n = min(len, PIECE_ROOM - p->len);
 		memcpy(p->data + p->len, buf, n);
 		p->len += n;
 	}

@@ -56,5 +56,15 @@ def test_cat(ctx):
     assert {b["source"] for b in json.load(open(from_file[0]))["ktdump"]["btf"] if "source" in b} == {"stream"}
     # Once they are acknowledged they are gone.
     g.wait_for("! cat /dev/ktdump", timeout=30)
+    # Kernel memory: closed where lockdown closes /proc/kcore.
+    c.stop()
+    g.sh("echo >/sys/module/ktdump/parameters/snapshot")
+    g.wait_for("cat /dev/ktdump >/tmp/s", timeout=60)
+    g.sh("mount -t securityfs securityfs /sys/kernel/security && echo confidentiality >/sys/kernel/security/lockdown")
+    rc, out = g.run("cat /dev/ktdump")
+    assert rc and "not permitted" in out, (rc, out[-200:])
     g.sh("rmmod ktdump && ! [ -e /dev/ktdump ]", timeout=60)
     g.assert_clean_log(allow=HOST_NOISE)
+
+
+test_cat.once = True
