@@ -285,6 +285,20 @@ def sched_timeline():
         "timeline_count": 3, "pi_count": 4, "lock_contend_count": 6, "pi_class_change_count": 2, "trigger_count": 1}, c
 
 
+@test
+def sched_timeline_is_bounded():
+    g = kw.Guest()
+    g.begin(1)
+    for i in range(600):
+        data = b"".join(kw.sched_event(i * 110 + k, i * 110 + k + 1, 2, 9, 120, 1, comm=b"w") for k in range(110))
+        g.add(kw.ROWS, "sched_timeline", [{"cpu": 0, "window_ms": 1, "lost": 2**64 - 500, "data": data}], 1, header=not i)
+    g.end(1)
+    run("-", "-o", "b.json", stdin=g.stream())
+    t = load("b.json")["ktdump"]["sched_timeline"]
+    assert len(t["events"]) == 65536 and t["events"][-1]["ns"] == 65999 and t["events"][0]["ns"] == 464
+    assert t["lost"] == 2**64 - 500 + 464, t["lost"]
+
+
 HASH = {"kva": 0x5000, "id": 7, "name": "h", "map_type": 1, "key_size": 4, "value_size": 4, "max_entries": 8}
 
 
