@@ -344,12 +344,12 @@ static void __exit ktdump_exit(void)
 {
 	if (prog_stats)
 		static_key_slow_dec(&bpf_stats_enabled_key.key);
-	ktd_stream_exit();
 	ktd_point_exit();
 	ktd_demand_open(false);
 	ktd_ticker_exit();
 	ktd_trigger_exit();
 	ktd_channel_exit();
+	ktd_stream_exit();
 	if (ktd_buffer_waiting())
 		pr_warn("unloaded with %u snapshots that no collector has acknowledged: they are lost\n",
 			ktd_buffer_waiting());

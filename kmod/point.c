@@ -83,9 +83,6 @@ void ktd_point_init(void)
 
 void ktd_point_exit(void)
 {
-	if (!printk_tp)
-		return;
-	tracepoint_probe_unregister(printk_tp, on_printk, NULL);
-	tracepoint_synchronize_unregister();
-	printk_tp = NULL;
+	if (printk_tp)
+		tracepoint_probe_unregister(printk_tp, on_printk, NULL);
 }

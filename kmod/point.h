@@ -10,7 +10,7 @@
 #define KTD_POINT_H
 
 void ktd_point_init(void);
-/* Waits until no probe runs any more. May sleep. */
+/* ktd_trigger_exit(), which must follow, waits until no probe runs any more. */
 void ktd_point_exit(void);
 
 /* Why points are not seen, constant text; NULL: they are. */

@@ -373,10 +373,10 @@ int ktd_trigger_init(const char *which)
 
 void ktd_trigger_exit(void)
 {
-	if (exit_tp) {
+	if (exit_tp)
 		tracepoint_probe_unregister(exit_tp, exit_tracepoint, NULL);
-		tracepoint_synchronize_unregister();
-	}
+	/* point.c's probe too */
+	tracepoint_synchronize_unregister();
 	if (exit_hook)
 		unregister_kprobe(&exit_kp);
 	if (worker_on)

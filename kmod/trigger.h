@@ -51,7 +51,7 @@ extern struct ktd_firing ktd_firings[KTD_FIRINGS_MAX];
  * parameter. Returns 0, -ENOENT when there is none, -EINVAL for @which.
  */
 int ktd_trigger_init(const char *which);
-/* Detaches and waits until no hook runs any more. May sleep. */
+/* Detaches and waits until no hook, and no probe of point.c, runs any more. May sleep. */
 void ktd_trigger_exit(void);
 
 const char *ktd_trigger_hook(void);

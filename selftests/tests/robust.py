@@ -543,7 +543,8 @@ LIMITS = {
     "max_tasks": (64, 1 << 20), "max_list": (16, 1 << 20), "max_stacks": (0, 1024),
     "max_maps": (64, 65536), "max_map_entries": (0, 1 << 24), "max_map_kib": (0, 1 << 22),
     "max_arena_pages": (0, 1 << 20), "early_percent": (0, 90), "sample_ms": (0, 10000),
-    "interval_ms": (0, 86400000),
+    "interval_ms": (0, 86400000), "point_ms": (0, 86400000), "sched_timeline_kib": (0, 65536),
+    "sched_timeline_ms": (1, 600000),
     "max_code_kib": (0, 65536),
 }
 
@@ -576,7 +577,7 @@ def test_parameters(ctx):
     for params, word in (("trigger=never", "trigger"), ("hook=fishing", "hook"), ("sym=map_idr", "sym"),
                          ("sym=no_such_name:0xffffffff81000000", "sym"), ("sym=map_idr:xyz", "sym"),
                          ("sym=map_idr:0xffffffff81000000", "map_idr"), ("prog_stats=perhaps", "prog_stats"),
-                         ("sample_ms=5", "sample_ms")):
+                         ("sample_ms=5", "sample_ms"), ("sched_timeline_kib=3", "sched_timeline_kib")):
         refused(g, params, inval, word)
     # The true address is accepted.
     g.sh("a=$(awk '$3 == \"map_idr\" { print $1 }' /proc/kallsyms); insmod /ktdump.ko sym=map_idr:0x$a && rmmod ktdump")
