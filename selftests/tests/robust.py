@@ -595,6 +595,9 @@ def test_parameters(ctx):
     g.assert_clean_log(allow=HOST_NOISE)
 
 
+test_parameters.timeout = 300
+
+
 def test_attached_before(ctx):
     """Loaded with a scheduler already attached, without a listener first: its failure is reported."""
     g = ctx.guest()
