@@ -449,6 +449,7 @@ static void ktdump_detail(struct report *r)
 	kernel_detail(r);
 	trigger_detail(r);
 	exits_detail(r);
+	verdicts_detail(r);
 	freeze_detail(r);
 	counters_detail(r);
 	firings_detail(r);
@@ -726,7 +727,9 @@ int report_write(const struct snapshot *s, const struct report_form *form, FILE 
 	struct jsonw w;
 	int err;
 
-	if (prepare(&late, s, &alc) || (e && prepare(&early, e, &alc)) || no_memory)
+	/* The early one first: the verdicts of the late one look at it. */
+	late.early = e ? &early : NULL;
+	if ((e && prepare(&early, e, &alc)) || prepare(&late, s, &alc) || no_memory)
 		return -ENOMEM;
 	jsonw_init(&w, out);
 	if (dual)

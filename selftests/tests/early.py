@@ -6,6 +6,7 @@ import signal
 from _common import Rig, dsq_by_id, exit_line, no_servers, scheduler_named, task_named, wait_host
 from guest import HostStall
 from robust import FAULT, faults
+from verdict import culprits
 
 LOST = 0x57A11
 NO_DATA = "scx_tick stall \u2014 no per-task runnable_at data"
@@ -67,6 +68,8 @@ def test_stall_dual(ctx):
         was, now = (scheduler_named(s, "stall")["event_counters"] for s in (early, late))
         moved = {k: now[k] - was[k] for k in now if now[k] != was[k]}
         assert [c["counters"] for c in diff["counters"]] == [moved], (diff["counters"], moved)
+        # Nobody but the scheduler is to blame.
+        assert not culprits(late), late["ktdump"]["verdicts"]["hints"]
         # The map that counts them.
         for s, n in ((early, 3), (late, 5)):
             bss = [m for m in s["maps"] if m["name"].endswith(".bss")]
