@@ -2,6 +2,8 @@
 """Snapshots before an exit and without one: early, on demand, event counters over time."""
 import re
 import signal
+import subprocess
+import tempfile
 
 from _common import Rig, dsq_by_id, exit_line, no_servers, scheduler_named, task_named, wait_host
 from guest import HostStall
@@ -160,7 +162,8 @@ SNAPSHOT = "/sys/module/ktdump/parameters/snapshot"
 def test_on_demand(ctx):
     """Many snapshots of a busy scheduler, from all three who may ask: it goes on, and nothing is lost."""
     count = 60
-    with Rig(ctx, "early_percent=50", collect=["--max-reports", "1000"]) as r:
+    with tempfile.TemporaryDirectory(prefix="kt-") as tmp, \
+            Rig(ctx, "early_percent=50", collect=["--max-reports", "1000", "--control", f"{tmp}/ctl"]) as r:
         rc, _ = r.g.run(f"echo >{SNAPSHOT}")
         assert rc == 0
         first = r.report()
@@ -188,6 +191,9 @@ def test_on_demand(ctx):
         # The host asks.
         r.collector.proc.send_signal(signal.SIGUSR1)
         assert r.report(whole=False)["ktdump"]["trigger"]["hook"] == "collector"
+        asked = subprocess.run([r.collector.proc.args[0], "snapshot", "--control", f"{tmp}/ctl"], stdout=subprocess.PIPE, text=True)
+        assert r.report(whole=False)["ktdump"]["trigger"]["hook"] == "collector"
+        assert (asked.returncode, asked.stdout) == (0, r.paths()[-1] + "\n"), asked
         # It is still the same scheduler, and it ends when it is told to.
         assert r.g.sh("cat /sys/kernel/sched_ext/state").strip() == "enabled"
         r.g.sh(f"kill {r.pids['run']}")
