@@ -122,6 +122,32 @@ def test_before_half_time(ctx):
         assert r.dual["early_skipped_reason"] == "scan prerequisites unavailable: switched off in the guest (early_percent=0)"
 
 
+def test_recovers(ctx):
+    """A stall that ends by itself: the next one, later, has an early snapshot of its own."""
+    with Rig(ctx, "early_percent=25") as r:
+        no_servers(r.g, 2)
+        r.scheduler("--set ops.timeout_ms=6000 /simple.bpf.o")
+        r.g.start("work sleepers victim 1 2", log="/tmp/v")
+        r.g.wait_for("grep -q woken /tmp/v")
+
+        def early(nr):
+            wait_host(lambda: r.g.check() or r.collector.stderr().count("half-way into a stall") == nr, 60, f"early snapshot {nr}")
+        hog = r.g.start("env WORK_SECONDS=3 work hog hog 1 2")
+        early(1)
+        r.g.wait_for(f"! [ -d /proc/{hog} ]", timeout=60)
+        assert r.g.sh("cat /sys/kernel/sched_ext/state").strip() == "enabled"
+        # One watchdog's timeout later nothing that waits was there then.
+        end = int(r.g.sh("work now")) + 6 * 10**9
+        r.g.wait_for(f"[ $(work now) -gt {end} ]", timeout=60, every=0.5)
+        r.g.start("env WORK_SECONDS=12 work hog hog 1 2")
+        early(2)
+        late = r.report(whole=False)
+        assert late["ktdump"]["trigger"]["exit_kind"] == 1026
+        assert (late["ktdump"]["trigger"]["early_snapshot"], r.dual["early"]["ktdump"]["snapshot"]) == (2, 2), r.dual["early"]["ktdump"]["trigger"]
+        r.ended()
+test_recovers.once = True       # noqa: E305
+
+
 def tick_stall(r):
     """Realtime tasks on all CPUs; no task of sched_ext is there, but the watchdog's worker starves."""
     for cpu in range(4):
