@@ -264,6 +264,7 @@ static void single_report(struct report *r)
 	rqs_report(r);
 	dsqs_report(r);
 	sched_report(r);
+	perf_report(r);
 	if (row)
 		json_opt_u64(r->doc, r->top, "dump_truncated_at_us", freeze, row,
 			     KTD_FREEZE_TRUNCATED_AT_US, UINT64_MAX);

@@ -208,6 +208,7 @@ yyjson_mut_val *dual_maps(struct report *early, struct report *late);
 
 /* ktstr's keys, in the order in which it writes them. */
 void regs_report(struct report *r);
+void perf_report(struct report *r);
 void maps_report_sdt_reason(struct report *r);
 void progs_report(struct report *r);
 void cputime_report(struct report *r);
@@ -236,6 +237,11 @@ void code_detail(struct report *r);
 void maps_detail(struct report *r);
 void btfs_detail(struct report *r);
 void enums_detail(struct report *r);
+
+/* Rows of CPU by their number, REPORT_MAX_CPUS; to be freed, NULL without memory. */
+row_t *regs_by_cpu(const struct report *r);
+/* How many CPUs there are. */
+uint64_t regs_nr_cpus(const struct report *r, const row_t *by_cpu);
 
 /* How a run queue's lock was found. */
 enum rq_lock {

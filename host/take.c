@@ -153,7 +153,7 @@ static int ask_collector(const char *control, const char *guest, double timeout)
 	return listen_to(fd, timeout);
 }
 
-static int wrong(const char *option)
+static int refuse(const char *option)
 {
 	log_err("%s: wrong value \"%s\"", option, optarg);
 	return EXIT_USAGE;
@@ -178,7 +178,7 @@ int take_main(int argc, char **argv)
 			break;
 		case OPT_VSOCK_CID:
 			if (!parse_cid(optarg, &o))
-				return wrong("--vsock-cid");
+				return refuse("--vsock-cid");
 			break;
 		case OPT_UDS:
 			uds[0] = optarg;
@@ -186,11 +186,11 @@ int take_main(int argc, char **argv)
 			break;
 		case OPT_PORT:
 			if (!parse_port(optarg, &o))
-				return wrong("--port");
+				return refuse("--port");
 			break;
 		case 'o':
 			if (!*optarg)
-				return wrong("--output");
+				return refuse("--output");
 			o.output = optarg;
 			break;
 		case OPT_TEXT:
@@ -198,7 +198,7 @@ int take_main(int argc, char **argv)
 			break;
 		case OPT_TIMEOUT:
 			if (!parse_seconds(optarg, &o.timeout) || !o.timeout)
-				return wrong("--timeout");
+				return refuse("--timeout");
 			break;
 		case 'q':
 			log_level = LOG_ERR_ONLY;

@@ -119,6 +119,9 @@ enum ktd_table_id {
 	X(ARRIVE_NS, "arrive_ns")		/* from NMI sent to parked */ \
 	X(NODE, "node")				/* NUMA node, nil none */ \
 	X(LLC_ID, "llc_id")			/* CPUs with the same share the last-level cache; nil unknown */ \
+	X(CYCLES, "cycles") X(INSTRUCTIONS, "instructions")	/* hardware counters, nil none */ \
+	X(CACHE_MISSES, "cache_misses") X(BRANCH_MISSES, "branch_misses") \
+	X(COUNTING_NS, "counting_ns")		/* for so long they have counted */ \
 	X(STACK, "stack")			/* [kva], innermost first */
 
 #define KTD_SCHED_COLS(X) \

@@ -341,6 +341,19 @@ def rq_and_ops_flags():
     assert k["schedulers"][0]["ops_flags"] == 3 | 1 << 56
 
 
+@test
+def hardware_counters():
+    cpu = {"online": True, "parked": True, "ip": 1, "sp": 2, "cr3": 3}
+    two = {"cycles": 2**64 - 1, "instructions": 2, "cache_misses": 3, "branch_misses": 4, "counting_ns": 5}
+    none = dict.fromkeys(two)
+    d = report(snapshot({"cpu": [dict(cpu, cpu=0, **none), dict(cpu, cpu=1, **two)]}))
+    assert d["vcpu_perf_at_freeze"] == [None, {"cycles": 2**64 - 1, "instructions": 2, "cache_misses": 3, "branch_misses": 4,
+                                               "time_enabled_ns": 5, "time_running_ns": 5}], d["vcpu_perf_at_freeze"]
+    # Which CPUs there are is known although nothing counts; a module that knows nothing of it.
+    assert report(snapshot({"cpu": [dict(cpu, cpu=1, **none)]}))["vcpu_perf_at_freeze"] == [None, None]
+    assert "vcpu_perf_at_freeze" not in report(snapshot({"cpu": [dict(cpu, cpu=1)]}))
+
+
 # --------------------------------------------------------------------- as text
 
 def standing_out(text):
