@@ -40,6 +40,8 @@ struct options {
 	const char *junit;	/* NULL none */
 	bool once, fail_on_report, text, dual;
 	bool show, html, trace;	/* views beside each report */
+	bool take;		/* ask every guest for a snapshot, once means: until one has come */
+	const char *control;	/* control socket, NULL none */
 };
 
 /* A report that was written; remembered so that none is written twice. */
@@ -69,8 +71,10 @@ struct collector {
 	struct written *written;
 	struct btf_cache *btf_cache;
 	struct sched_obj *sched_obj;
+	struct control *control;	/* NULL none */
 	unsigned int nr_reports;	/* files on disk, replaced ones once */
 	unsigned int nr_complete, nr_failures;	/* of these: of schedulers that died */
+	bool taking;			/* a guest was asked (take) */
 	bool once_done;
 	bool failed;			/* some report could not be written */
 };
@@ -92,8 +96,12 @@ int session_flush(struct session *s);
 bool session_wants_write(const struct session *s);
 /* Lets unfinished snapshots wait for a reconnection and frees the session. */
 void session_end(struct session *s, const char *why);
-/* Ask every guest that is connected for a snapshot. */
-void sessions_take(struct collector *c);
+/*
+ * Ask every guest that is connected, or the one with this CID or Unix socket, for a
+ * snapshot. asked, where it is not NULL, hears of each of them.
+ */
+void sessions_take(struct collector *c, const char *guest,
+		   void (*asked)(void *ctx, const struct session *s), void *ctx);
 
 /* orphan.c */
 /* Takes the snapshot over. */
@@ -142,7 +150,23 @@ void views_make(struct collector *c);
 /* Writes --junit anew, with all that is known so far. */
 void junit_write(struct collector *c);
 
+/* ktcollect.c */
+struct options options_default(void);
+/* Values of options; false when they are wrong. */
+bool parse_cid(const char *s, struct options *o);
+bool parse_port(const char *s, struct options *o);
+bool parse_seconds(const char *s, double *ret);
+/* One run with these options. The exit status. */
+int collect(struct options *o);
+
 /* listen.c */
+/*
+ * A listening socket at this path, in place of one that nobody listens on. The caller's
+ * to close and unlink; -errno with a line on stderr.
+ */
+int listen_unix(const char *path);
+/* Have the loop say when that descriptor can be read. 0 or -errno. */
+int collector_watch(struct collector *c, int fd, void *what);
 /* Serves all sources until it is time to stop. The exit status. */
 int collector_run(struct collector *c);
 

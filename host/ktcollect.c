@@ -17,12 +17,14 @@
 #include "log.h"
 #include "sched_obj.h"
 #include "show.h"
+#include "take.h"
 #include "trace.h"
 #include "validate.h"
 #include "view_text.h"
 
 static const char usage[] =
 	"Usage: ktcollect [OPTION]... [FILE]...\n"
+	"       ktcollect snapshot [OPTION]...      (ktcollect snapshot --help)\n"
 	"       ktcollect show [OPTION]... REPORT   (ktcollect show --help)\n"
 	"       ktcollect diff [OPTION]... REPORT LATER | DUAL\n"
 	"       ktcollect html [OPTION]... REPORT   (ktcollect html --help)\n"
@@ -47,6 +49,7 @@ static const char usage[] =
 	"      --trace              beside each report its trace (NAME.trace.json)\n"
 	"      --junit FILE         the result of the run as JUnit XML\n"
 	"      --record FILE        keep the raw stream (next connection: FILE-2)\n"
+	"      --control PATH       Unix socket for 'ktcollect snapshot'\n"
 	"\n"
 	"When to stop:\n"
 	"      --once               after the first report\n"
@@ -78,7 +81,7 @@ static const char usage[] =
 enum {
 	OPT_VSOCK_CID = 256, OPT_UDS, OPT_PORT, OPT_TEXT, OPT_RECORD, OPT_ONCE, OPT_TIMEOUT,
 	OPT_GRACE, OPT_FAIL_ON_REPORT, OPT_DUAL, OPT_MAX_BYTES, OPT_MAX_DISK, OPT_MAX_REPORTS,
-	OPT_BTF_CACHE, OPT_SCHED_OBJ, OPT_SHOW, OPT_HTML, OPT_TRACE, OPT_JUNIT,
+	OPT_BTF_CACHE, OPT_SCHED_OBJ, OPT_SHOW, OPT_HTML, OPT_TRACE, OPT_JUNIT, OPT_CONTROL,
 };
 
 static const struct option long_options[] = {
@@ -92,6 +95,7 @@ static const struct option long_options[] = {
 	{ "trace", no_argument, NULL, OPT_TRACE },
 	{ "junit", required_argument, NULL, OPT_JUNIT },
 	{ "record", required_argument, NULL, OPT_RECORD },
+	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "once", no_argument, NULL, OPT_ONCE },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "grace", required_argument, NULL, OPT_GRACE },
@@ -113,8 +117,8 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "show", show_main }, { "diff", diff_main }, { "html", html_main }, { "trace", trace_main },
-	{ "validate", validate_main },
+	{ "snapshot", take_main }, { "show", show_main }, { "diff", diff_main },
+	{ "html", html_main }, { "trace", trace_main }, { "validate", validate_main },
 };
 
 static bool parse_u64(const char *s, uint64_t max, uint64_t *ret)
@@ -156,7 +160,7 @@ static bool parse_size(const char *s, uint64_t *ret)
 	return true;
 }
 
-static bool parse_seconds(const char *s, double *ret)
+bool parse_seconds(const char *s, double *ret)
 {
 	char *end;
 	double v = strtod(s, &end);
@@ -164,6 +168,27 @@ static bool parse_seconds(const char *s, double *ret)
 	if (end == s || *end || !(v >= 0) || v > 1e9)
 		return false;
 	*ret = v;
+	return true;
+}
+
+bool parse_cid(const char *s, struct options *o)
+{
+	uint64_t v = VMADDR_CID_ANY;
+
+	if (strcmp(s, "any") && !parse_u64(s, UINT32_MAX - 1, &v))
+		return false;
+	o->have_vsock = true;
+	o->vsock_cid = v;
+	return true;
+}
+
+bool parse_port(const char *s, struct options *o)
+{
+	uint64_t v;
+
+	if (!parse_u64(s, UINT32_MAX - 1, &v))
+		return false;
+	o->port = v;
 	return true;
 }
 
@@ -182,12 +207,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	while ((opt = getopt_long(argc, argv, "o:qvhV", long_options, NULL)) != -1) {
 		switch (opt) {
 		case OPT_VSOCK_CID:
-			o->have_vsock = true;
-			if (!strcmp(optarg, "any"))
-				o->vsock_cid = VMADDR_CID_ANY;
-			else if (parse_u64(optarg, UINT32_MAX - 1, &v))
-				o->vsock_cid = v;
-			else
+			if (!parse_cid(optarg, o))
 				return bad_value("--vsock-cid", optarg);
 			break;
 		case OPT_UDS:
@@ -196,9 +216,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 			o->uds[o->nr_uds++] = optarg;
 			break;
 		case OPT_PORT:
-			if (!parse_u64(optarg, UINT32_MAX - 1, &v))
+			if (!parse_port(optarg, o))
 				return bad_value("--port", optarg);
-			o->port = v;
 			break;
 		case 'o':
 			if (!*optarg)
@@ -224,6 +243,11 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_RECORD:
 			o->record = optarg;
+			break;
+		case OPT_CONTROL:
+			if (!*optarg)
+				return bad_value("--control", optarg);
+			o->control = optarg;
 			break;
 		case OPT_ONCE:
 			o->once = true;
@@ -319,22 +343,48 @@ static int prepare_output(const struct options *o)
 	return -1;
 }
 
-int main(int argc, char **argv)
+struct options options_default(void)
 {
-	_cleanup_free_ const char **uds = calloc(argc, sizeof(*uds));
-	_cleanup_free_ const char **replay = calloc(argc, sizeof(*replay));
-	_cleanup_free_ char *output = NULL;
-	struct options o = {
+	return (struct options){
 		.port = KTD_DEFAULT_PORT,
-		.uds = uds,
-		.replay = replay,
 		.output = ".",
 		.max_bytes = 512ull << 20,
 		.max_disk = 8ull << 30,
 		.max_reports = 256,
 		.grace = 5,
 	};
-	struct collector c = { .opts = &o };
+}
+
+int collect(struct options *o)
+{
+	_cleanup_free_ char *output = strdup(o->output);
+	struct collector c = { .opts = o };
+	int ret = prepare_output(o);
+
+	if (ret >= 0)
+		return ret;
+	if (!output)
+		return EXIT_ERROR;
+	/* A report takes more room than what it is made from: if it fits there, so does this. */
+	o->spool_dir = is_directory(o->output) ? o->output : dirname(output);
+	if (o->sched_obj) {
+		c.sched_obj = sched_obj_open(o->sched_obj);
+		if (!c.sched_obj)
+			return EXIT_ERROR;
+		sched_obj_log(c.sched_obj, o->sched_obj);
+	}
+	c.btf_cache = btf_cache_open(o->btf_cache);
+	ret = collector_run(&c);
+	btf_cache_close(c.btf_cache);
+	sched_obj_close(c.sched_obj);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_free_ const char **uds = calloc(argc, sizeof(*uds));
+	_cleanup_free_ const char **replay = calloc(argc, sizeof(*replay));
+	struct options o = options_default();
 	bool shown = false;
 	int ret;
 
@@ -343,6 +393,8 @@ int main(int argc, char **argv)
 			return commands[i].run(argc - 1, argv + 1);
 	if (!uds || !replay)
 		return EXIT_ERROR;
+	o.uds = uds;
+	o.replay = replay;
 	ret = parse_options(argc, argv, &o);
 	if (ret >= 0)
 		return ret;
@@ -358,23 +410,5 @@ int main(int argc, char **argv)
 		fputs("Try 'ktcollect --help'.\n", stderr);
 		return EXIT_USAGE;
 	}
-	ret = prepare_output(&o);
-	if (ret >= 0)
-		return ret;
-	output = strdup(o.output);
-	if (!output)
-		return EXIT_ERROR;
-	/* A report takes more room than what it is made from: if it fits there, so does this. */
-	o.spool_dir = is_directory(o.output) ? o.output : dirname(output);
-	if (o.sched_obj) {
-		c.sched_obj = sched_obj_open(o.sched_obj);
-		if (!c.sched_obj)
-			return EXIT_ERROR;
-		sched_obj_log(c.sched_obj, o.sched_obj);
-	}
-	c.btf_cache = btf_cache_open(o.btf_cache);
-	ret = collector_run(&c);
-	btf_cache_close(c.btf_cache);
-	sched_obj_close(c.sched_obj);
-	return ret;
+	return collect(&o);
 }

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <linux/vm_sockets.h>
 
+#include "control.h"
 #include "log.h"
 #include "session.h"
 
@@ -42,6 +43,11 @@ static int watch(struct collector *c, int op, int fd, void *what, uint32_t event
 	struct epoll_event ev = { .events = events, .data.ptr = what };
 
 	return epoll_ctl(c->epoll_fd, op, fd, &ev) ? -errno : 0;
+}
+
+int collector_watch(struct collector *c, int fd, void *what)
+{
+	return watch(c, EPOLL_CTL_ADD, fd, what, EPOLLIN);
 }
 
 static int add_source(struct collector *c, int fd, const char *uds, const char *origin)
@@ -122,15 +128,11 @@ static int remove_stale(const char *path, const struct sockaddr_un *sa)
 	return unlink(path) ? -errno : 0;
 }
 
-static int listen_uds(struct collector *c, const char *base)
+int listen_unix(const char *path)
 {
-	_cleanup_free_ char *path = NULL, *origin = NULL;
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd, err;
 
-	if (asprintf(&path, "%s_%u", base, c->opts->port) < 0 ||
-	    asprintf(&origin, "unix %s", path) < 0)
-		return -ENOMEM;
 	if (strlen(path) >= sizeof(sa.sun_path)) {
 		log_err("%s: path is too long for a Unix socket", path);
 		return -ENAMETOOLONG;
@@ -149,7 +151,19 @@ static int listen_uds(struct collector *c, const char *base)
 		return err;
 	}
 	log_info("listening on %s", path);
-	return add_source(c, fd, path, origin);
+	return fd;
+}
+
+static int listen_uds(struct collector *c, const char *base)
+{
+	_cleanup_free_ char *path = NULL, *origin = NULL;
+	int fd;
+
+	if (asprintf(&path, "%s_%u", base, c->opts->port) < 0 ||
+	    asprintf(&origin, "unix %s", path) < 0)
+		return -ENOMEM;
+	fd = listen_unix(path);
+	return fd < 0 ? fd : add_source(c, fd, path, origin);
 }
 
 static void accept_guest(struct collector *c, struct source *src)
@@ -349,8 +363,8 @@ static int serve(struct collector *c, int signal_fd)
 				continue;
 			if (si.ssi_signo != SIGUSR1)
 				return si.ssi_signo;
-			sessions_take(c);
-		} else if (n == 1) {
+			sessions_take(c, NULL, NULL, NULL);
+		} else if (n == 1 && !control_serve(c, ev.data.ptr)) {
 			struct source *src = c->sources;
 
 			while (src && src != ev.data.ptr)
@@ -372,7 +386,10 @@ static int open_sources(struct collector *c)
 {
 	int err = 0;
 
-	if (c->opts->have_vsock)
+	/* First: whoever sees that guests can connect may ask for them. */
+	if (c->opts->control)
+		err = control_open(c, c->opts->control);
+	if (!err && c->opts->have_vsock)
 		err = listen_vsock(c);
 	for (unsigned int i = 0; !err && i < c->opts->nr_uds; i++)
 		err = listen_uds(c, c->opts->uds[i]);
@@ -383,7 +400,8 @@ static int exit_code(const struct collector *c, int sig, bool listening)
 {
 	if (c->failed)
 		return EXIT_ERROR;
-	if (c->nr_reports)
+	/* What came beside it is not what was asked for. */
+	if (c->nr_reports && !(c->opts->take && !c->once_done))
 		return c->opts->fail_on_report && c->nr_failures ? EXIT_REPORT : EXIT_OK;
 	if (c->nr_replays_damaged)
 		return EXIT_ERROR;
@@ -414,6 +432,7 @@ int collector_run(struct collector *c)
 		return EXIT_ERROR;
 	}
 	if (open_sources(c)) {
+		control_close(c);
 		close_sources(c);
 		close(c->epoll_fd);
 		return EXIT_ERROR;
@@ -455,6 +474,7 @@ int collector_run(struct collector *c)
 		end_session(c->sessions, sig ? "the collector was stopped" : "the time was over");
 	orphan_expire(c, 0, true);
 	early_expire(c, 0, true);
+	control_close(c);
 	close_sources(c);
 	close(c->epoll_fd);
 	views_make(c);

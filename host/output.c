@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "collector.h"
+#include "control.h"
 #include "github.h"
 #include "log.h"
 #include "report.h"
@@ -338,6 +338,8 @@ int output_write(struct collector *c, struct snapshot *s)
 	}
 	w->complete = s->ended;
 	c->nr_complete += w->complete;
+	if (w->complete)
+		control_report(c, s, w->path);
 	if (snapshot_is(s, "early") && s->ended)
 		log_info("%s: half-way into a stall; it waits for what comes of it", w->path);
 	else

@@ -7,27 +7,41 @@ static bool cpu_index(const struct table *t, row_t row, uint64_t *ret)
 	return !row_u64(t, row, KTD_CPU_CPU, ret) && *ret < REPORT_MAX_CPUS;
 }
 
+row_t *regs_by_cpu(const struct report *r)
+{
+	row_t *by_cpu = calloc(REPORT_MAX_CPUS, sizeof(*by_cpu));
+	const struct table *t = report_table(r, KTD_TBL_CPU);
+	uint64_t cpu;
+
+	for (size_t i = 0; by_cpu && i < t->nr_rows; i++)
+		if (cpu_index(t, t->rows[i], &cpu) && !by_cpu[cpu])
+			by_cpu[cpu] = t->rows[i];
+	return by_cpu;
+}
+
+uint64_t regs_nr_cpus(const struct report *r, const row_t *by_cpu)
+{
+	row_t hello = snapshot_single(r->snap, KTD_TBL_HELLO);
+	uint64_t nr = REPORT_MAX_CPUS, ids;
+
+	while (nr && (!by_cpu || !by_cpu[nr - 1]))
+		nr--;
+	if (hello && !row_u64(report_table(r, KTD_TBL_HELLO), hello, KTD_HELLO_NR_CPU_IDS, &ids) &&
+	    ids > nr && ids <= REPORT_MAX_CPUS)
+		nr = ids;
+	return nr;
+}
+
 /* Index is the CPU; a CPU that was not parked has null. */
 void regs_report(struct report *r)
 {
-	_cleanup_free_ row_t *by_cpu = calloc(REPORT_MAX_CPUS, sizeof(*by_cpu));
+	_cleanup_free_ row_t *by_cpu = regs_by_cpu(r);
 	const struct table *t = report_table(r, KTD_TBL_CPU);
-	row_t hello = snapshot_single(r->snap, KTD_TBL_HELLO);
-	uint64_t nr = 0, cpu;
+	uint64_t nr = regs_nr_cpus(r, by_cpu), cpu;
 	yyjson_mut_val *arr;
 
 	if (!by_cpu || !t->nr_rows)
 		return;
-	for (size_t i = 0; i < t->nr_rows; i++) {
-		if (!cpu_index(t, t->rows[i], &cpu) || by_cpu[cpu])
-			continue;
-		by_cpu[cpu] = t->rows[i];
-		if (cpu >= nr)
-			nr = cpu + 1;
-	}
-	if (hello && !row_u64(report_table(r, KTD_TBL_HELLO), hello, KTD_HELLO_NR_CPU_IDS, &cpu) &&
-	    cpu > nr && cpu <= REPORT_MAX_CPUS)
-		nr = cpu;
 	arr = yyjson_mut_obj_add_arr(r->doc, r->top, "vcpu_regs");
 	for (cpu = 0; cpu < nr; cpu++) {
 		yyjson_mut_val *obj;

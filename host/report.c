@@ -264,6 +264,7 @@ static void single_report(struct report *r)
 	rqs_report(r);
 	dsqs_report(r);
 	sched_report(r);
+	perf_report(r);
 	if (row)
 		json_opt_u64(r->doc, r->top, "dump_truncated_at_us", freeze, row,
 			     KTD_FREEZE_TRUNCATED_AT_US, UINT64_MAX);
@@ -449,6 +450,7 @@ static void ktdump_detail(struct report *r)
 	kernel_detail(r);
 	trigger_detail(r);
 	exits_detail(r);
+	verdicts_detail(r);
 	freeze_detail(r);
 	counters_detail(r);
 	firings_detail(r);
@@ -727,7 +729,9 @@ int report_write(const struct snapshot *s, const struct report_form *form, FILE 
 	struct jsonw w;
 	int err;
 
-	if (prepare(&late, s, &alc) || (e && prepare(&early, e, &alc)) || no_memory)
+	/* The early one first: the verdicts of the late one look at it. */
+	late.early = e ? &early : NULL;
+	if ((e && prepare(&early, e, &alc)) || prepare(&late, s, &alc) || no_memory)
 		return -ENOMEM;
 	jsonw_init(&w, out);
 	if (dual)

@@ -39,6 +39,7 @@ struct list_ref {		/* LIST rows by kind and owner, in order of arrival */
 
 struct report {
 	const struct snapshot *snap;
+	const struct report *early;	/* the same scheduler half-way into its stall, or NULL */
 	yyjson_mut_doc *doc;
 	yyjson_mut_val *top, *ktdump, *missing;
 	yyjson_mut_val *maps;	/* stands where maps_write() writes; NULL: nothing to write */
@@ -207,6 +208,7 @@ yyjson_mut_val *dual_maps(struct report *early, struct report *late);
 
 /* ktstr's keys, in the order in which it writes them. */
 void regs_report(struct report *r);
+void perf_report(struct report *r);
 void maps_report_sdt_reason(struct report *r);
 void progs_report(struct report *r);
 void cputime_report(struct report *r);
@@ -223,6 +225,7 @@ void counters_report(struct report *r);
 
 /* Under "ktdump", in this order. */
 void exits_detail(struct report *r);
+void verdicts_detail(struct report *r);
 void scheds_detail(struct report *r);
 void events_detail(struct report *r, yyjson_mut_val *sched, uint64_t kva);
 void rqs_detail(struct report *r);
@@ -236,6 +239,11 @@ void maps_detail(struct report *r);
 void btfs_detail(struct report *r);
 void enums_detail(struct report *r);
 
+/* Rows of CPU by their number, REPORT_MAX_CPUS; to be freed, NULL without memory. */
+row_t *regs_by_cpu(const struct report *r);
+/* How many CPUs there are. */
+uint64_t regs_nr_cpus(const struct report *r, const row_t *by_cpu);
+
 /* How a run queue's lock was found. */
 enum rq_lock {
 	RQ_FREE,
@@ -245,6 +253,11 @@ enum rq_lock {
 enum rq_lock rq_lock_of(const struct report *r, uint64_t cpu);
 /* Fills r->rq_locks. 0 or -ENOMEM. */
 int rqs_index(struct report *r);
+
+/* How long a task on a runnable list has waited; false when it is on none or not known. */
+bool task_age_ms(const struct report *r, row_t task, int64_t *ret);
+/* The kernel's lock function that a task on a CPU was met in, by ktstr's name; NULL none. */
+const char *task_lock_slowpath(const struct report *r, uint64_t kva);
 
 /* "local cpu 3", "user", …: false when the row does not say. */
 bool dsq_origin(const struct report *r, row_t row, char *buf, size_t size);

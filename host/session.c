@@ -189,7 +189,14 @@ static int on_hello(struct session *s, const struct frame *f)
 	s->hello_done = true;
 	early_guest(s->c, s->origin, s->boot_id, true);
 	log_debug("%s: guest says hello, boot %s", s->origin, s->boot_id);
-	return answer(s, KTD_FRAME_HELLO, 0);
+	err = answer(s, KTD_FRAME_HELLO, 0);
+	if (err || !s->c->opts->take || !s->answers)
+		return err;
+	/* A guest that comes back with something was asked before its connection broke. */
+	if (s->c->taking && s->announced)
+		return 0;
+	s->c->taking = true;
+	return answer(s, KTD_FRAME_TAKE, 0);
 }
 
 /* The guest sends it anew, so another connection that had it is a dead one. */
@@ -259,6 +266,8 @@ static int on_begin(struct session *s, const struct frame *f)
 	int err;
 
 	s->announced = false;
+	if (f->snapshot > s->last_begun)
+		s->last_begun = f->snapshot;
 	drop_elsewhere(s, f->snapshot);
 	if (!f->snapshot || s->nr_snaps == MAX_IN_PROGRESS) {
 		fail(s, f->snapshot ? "too many snapshots at once" : "a snapshot without number");
@@ -308,7 +317,7 @@ static int on_offer(struct session *s, struct snapshot *snap)
 static int on_end(struct session *s, struct snapshot *snap, const struct frame *f)
 {
 	uint32_t number = snap->number;
-	bool early;
+	bool early, asked;
 	int err;
 
 	if (!snap->known) {
@@ -325,12 +334,13 @@ static int on_end(struct session *s, struct snapshot *snap, const struct frame *
 		blobs_keep(&s->kept, &snap->blobs);
 	unlink_snapshot(s, snap);
 	early = snapshot_is(snap, "early");
+	asked = snapshot_was_asked(snap);
 	if (early && !snap->known)
 		early_hold(s->c, snap);
 	else
 		snapshot_destroy(snap);
 	err = answer(s, KTD_FRAME_ACK, number);
-	s->c->once_done |= !early;
+	s->c->once_done |= s->c->opts->take ? asked : !early;
 	return err;
 }
 
@@ -466,16 +476,32 @@ void session_end(struct session *s, const char *why)
 	free(s);
 }
 
-void sessions_take(struct collector *c)
+/* As a person calls it: "5" for "vsock cid 5", "v" or "v_19284" for "unix v_19284". */
+static bool is_guest(const struct session *s, const char *name)
+{
+	const char *path = strncmp(s->origin, "unix ", 5) ? "" : s->origin + 5;
+	size_t len = strlen(name);
+
+	if (!strncmp(s->origin, "vsock cid ", 10))
+		return !strcmp(s->origin + 10, name);
+	return !strncmp(path, name, len) &&
+	       (!path[len] || (path[len] == '_' && !strchr(path + len, '/')));
+}
+
+void sessions_take(struct collector *c, const char *guest,
+		   void (*asked)(void *ctx, const struct session *s), void *ctx)
 {
 	unsigned int nr = 0;
 
 	for (struct session *s = c->sessions; s; s = s->next) {
-		if (!s->hello_done || !s->answers || s->draining)
+		if (!s->hello_done || !s->answers || s->draining || (guest && !is_guest(s, guest)))
 			continue;
 		/* One that cannot be sent to is noticed when it is read. */
-		if (!answer(s, KTD_FRAME_TAKE, 0))
-			nr++;
+		if (answer(s, KTD_FRAME_TAKE, 0))
+			continue;
+		nr++;
+		if (asked)
+			asked(ctx, s);
 	}
 	log_info("asked %u guest%s for a snapshot", nr, nr == 1 ? "" : "s");
 }

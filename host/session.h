@@ -21,6 +21,7 @@ struct session {
 	uint64_t received;
 
 	bool hello_done;
+	uint32_t last_begun;	/* highest number of a snapshot */
 	bool announced;		/* a snapshot was to come, none has begun yet */
 	uint8_t *hello;		/* payload, goes into every snapshot */
 	size_t hello_len;

@@ -374,6 +374,14 @@ bool snapshot_is(const struct snapshot *s, const char *trigger)
 	return row && row_str_is(&s->tables[KTD_TBL_BEGIN], row, KTD_BEGIN_TRIGGER, trigger);
 }
 
+bool snapshot_was_asked(const struct snapshot *s)
+{
+	row_t row = snapshot_single(s, KTD_TBL_BEGIN);
+
+	return snapshot_is(s, "demand") &&
+	       row_str_is(&s->tables[KTD_TBL_BEGIN], row, KTD_BEGIN_HOOK, "collector");
+}
+
 uint32_t snapshot_early(const struct snapshot *s)
 {
 	row_t row = snapshot_single(s, KTD_TBL_BEGIN);

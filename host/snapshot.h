@@ -87,6 +87,8 @@ bool snapshot_has_data(const struct snapshot *s);
 
 /* What set it off, as BEGIN has it: "exit", "early" or "demand". */
 bool snapshot_is(const struct snapshot *s, const char *trigger);
+/* The guest took it because the collector wanted it (TAKE). */
+bool snapshot_was_asked(const struct snapshot *s);
 /* Number of the early snapshot of the exit that this one shows, 0 none. */
 uint32_t snapshot_early(const struct snapshot *s);
 

@@ -114,7 +114,7 @@ static const char *slowpath_of_pc(const struct report *r, uint64_t pc)
 	return slowpath_of_symbol(buf, base);
 }
 
-static const char *lock_slowpath(const struct report *r, uint64_t kva)
+const char *task_lock_slowpath(const struct report *r, uint64_t kva)
 {
 	const struct table *t = report_table(r, KTD_TBL_CPU);
 	row_t cpu = kva ? report_row(t, r->cpus_by_task, r->nr_cpus_by_task, kva) : NULL;
@@ -179,7 +179,7 @@ static void add_enrichment(struct report *r, yyjson_mut_val *arr, row_t row)
 	json_kept_u64(doc, obj, "nivcsw", t, row, KTD_TASK_NIVCSW, UINT64_MAX);
 	json_opt_u64(doc, obj, "signal_nvcsw", t, row, KTD_TASK_SIGNAL_NVCSW, UINT64_MAX);
 	json_opt_u64(doc, obj, "signal_nivcsw", t, row, KTD_TASK_SIGNAL_NIVCSW, UINT64_MAX);
-	slowpath = lock_slowpath(r, row_u64_or(t, row, KTD_TASK_KVA, 0));
+	slowpath = task_lock_slowpath(r, row_u64_or(t, row, KTD_TASK_KVA, 0));
 	if (slowpath)
 		yyjson_mut_obj_add_str(doc, obj, "lock_slowpath_match", slowpath);
 	json_kept_u64(doc, obj, "utime", t, row, KTD_TASK_UTIME, UINT64_MAX);
@@ -282,22 +282,40 @@ static void add_ops_state(struct report *r, yyjson_mut_val *scx, uint64_t ops_st
 	json_add_u64(r->doc, scx, "ops_state_qseq", ops_state >> 2);
 }
 
-static void add_age(struct report *r, yyjson_mut_val *scx, row_t row)
+/* In jiffies, on a runnable list. */
+static bool age_jiffies(const struct report *r, row_t row, int64_t *ret)
 {
 	const struct table *t = report_table(r, KTD_TBL_TASK);
 	uint64_t at, cpu;
-	int64_t age;
 
 	if (!r->jiffies || row_u64(t, row, KTD_TASK_RUNNABLE_ON, &cpu) ||
-	    row_u64(t, row, KTD_TASK_SCX_RUNNABLE_AT, &at)) {
+	    row_u64(t, row, KTD_TASK_SCX_RUNNABLE_AT, &at))
+		return false;
+	*ret = (int64_t)(r->jiffies - at);
+	return true;
+}
+
+bool task_age_ms(const struct report *r, row_t task, int64_t *ret)
+{
+	int64_t age;
+
+	if (!age_jiffies(r, task, &age) || !r->hz || r->hz > 10000 || age <= -(1ll << 50) ||
+	    age >= 1ll << 50)
+		return false;
+	*ret = age * 1000 / (int64_t)r->hz;
+	return true;
+}
+
+static void add_age(struct report *r, yyjson_mut_val *scx, row_t row)
+{
+	int64_t age;
+
+	if (age_jiffies(r, row, &age))
+		json_add_i64(r->doc, scx, "runnable_age_jiffies", age);
+	else
 		yyjson_mut_obj_add_null(r->doc, scx, "runnable_age_jiffies");
-		yyjson_mut_obj_add_null(r->doc, scx, "runnable_age_ms");
-		return;
-	}
-	age = (int64_t)(r->jiffies - at);
-	json_add_i64(r->doc, scx, "runnable_age_jiffies", age);
-	if (r->hz && r->hz <= 10000 && age > -(1ll << 50) && age < 1ll << 50)
-		json_add_i64(r->doc, scx, "runnable_age_ms", age * 1000 / (int64_t)r->hz);
+	if (task_age_ms(r, row, &age))
+		json_add_i64(r->doc, scx, "runnable_age_ms", age);
 	else
 		yyjson_mut_obj_add_null(r->doc, scx, "runnable_age_ms");
 }

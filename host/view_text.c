@@ -857,28 +857,33 @@ static void hint_more(struct view *v, size_t nr, const char *what)
 		line(v, "  … and %zu more %s", nr - MAX_HINTS, what);
 }
 
-/* A CPU that another class occupies, or that idles, while tasks wait for it. */
+/* Who kept tasks off a CPU, and what says so. */
+static void hint_verdicts(struct view *v, bool *any)
+{
+	yyjson_val *arr = yyjson_obj_get(yyjson_obj_get(v->kt, "verdicts"), "hints"), *h, *e;
+	size_t i, max, k, nr;
+
+	yyjson_arr_foreach(arr, i, max, h) {
+		if (i == cap(v, MAX_HINTS))
+			break;
+		hint(v, any, "%s", str(h, "text"));
+		yyjson_arr_foreach(yyjson_obj_get(h, "evidence"), k, nr, e)
+			line(v, "    %s", yyjson_is_str(e) ? yyjson_get_str(e) : "");
+	}
+	hint_more(v, yyjson_arr_size(arr), "such CPUs");
+}
+
+/* CPUs that idle while tasks wait for them. */
 static void hint_cpus(struct view *v, bool *any)
 {
-	static const char *const higher[] = { "rt", "dl", "stop" };
-	size_t busy = 0, idle = 0, waiting = 0;
+	size_t idle = 0, waiting = 0;
 	char idlers[128] = "";
 	int64_t longest = 0;
 
 	for (size_t i = 0; i < v->nr_cpus; i++) {
 		struct cpu_ref *c = &v->cpus[i];
-		const char *class = str(c->rq, "curr_class");
 
-		if (!c->waiting || c->longest_ms < LONG_MS)
-			continue;
-		for (size_t k = 0; k < ARRAY_SIZE(higher); k++)
-			if (!strcmp(class, higher[k]) && ++busy <= MAX_HINTS)
-				hint(v, any, "CPU %llu runs %s task %s[%lld] while %zu scx task%s wait%s, the longest %.3f s",
-				     (unsigned long long)c->nr, class, str(c->rq, "curr_comm"),
-				     (long long)yyjson_get_sint(yyjson_obj_get(c->rq, "curr_pid")),
-				     c->waiting, c->waiting == 1 ? "" : "s",
-				     c->waiting == 1 ? "s" : "", c->longest_ms / 1e3);
-		if (strcmp(class, "idle"))
+		if (!c->waiting || c->longest_ms < LONG_MS || strcmp(str(c->rq, "curr_class"), "idle"))
 			continue;
 		if (++idle <= MAX_HINTS)
 			snprintf(idlers + strlen(idlers), sizeof(idlers) - strlen(idlers), "%s%llu",
@@ -887,7 +892,6 @@ static void hint_cpus(struct view *v, bool *any)
 		if (c->longest_ms > longest)
 			longest = c->longest_ms;
 	}
-	hint_more(v, busy, "such CPUs");
 	if (idle)
 		hint(v, any, "CPU%s %s%s: idle, with %zu scx task%s on %s runnable list%s, the longest %.3f s",
 		     idle > 1 ? "s" : "", idlers, idle > MAX_HINTS ? " …" : "", waiting,
@@ -971,6 +975,7 @@ static void view_hints(struct view *v)
 	yyjson_val *freeze = yyjson_obj_get(v->kt, "freeze");
 	bool any = false;
 
+	hint_verdicts(v, &any);
 	hint_cpus(v, &any);
 	hint_queues(v, &any);
 	hint_held(v, &any);

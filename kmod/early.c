@@ -23,6 +23,8 @@ struct watch {
 	unsigned long	sch;		/* 0 = free; written last */
 	u64		now;		/* age at this check */
 	bool		beat;		/* it is the watchdog's, not a task's */
+	bool		calm;		/* below the threshold since the snapshot */
+	unsigned long	taken;		/* jiffies of the snapshot */
 	struct ktd_early e;
 };
 
@@ -127,6 +129,7 @@ static struct watch *watch_of(unsigned long sch)
 	if (!w)
 		return NULL;
 	w->now = 0;
+	w->calm = false;
 	w->e = (struct ktd_early){ .threshold = threshold(sch) };
 	/* filled before it can be found; pairs with ktd_early_take() */
 	smp_store_release(&w->sch, sch);
@@ -151,9 +154,21 @@ static void fire(struct watch *w)
 		.early = { .age = w->now, .threshold = w->e.threshold },
 	};
 
+	w->calm = false;
+	w->taken = jiffies;
 	w->e.snapshot = ktd_snapshot_living(&trig);
 	w->e.error = w->e.snapshot ? NULL :
 		     "no room in the guest's buffer, or another capture, at half-time";
+}
+
+/*
+ * The stall that it shows is over. A later one has no part in it when all that waits
+ * now has come since: what is older than the watchdog's timeout would have ended the
+ * scheduler. Until then it may be the first half of what comes, and there is no other.
+ */
+static bool is_stale(const struct watch *w, unsigned long now)
+{
+	return w->e.snapshot && w->calm && now - w->taken > ktd_watchdog_timeout(w->sch);
 }
 
 void ktd_early_check(void)
@@ -174,6 +189,11 @@ void ktd_early_check(void)
 			WRITE_ONCE(w->sch, 0);
 		if (!w->sch)
 			continue;
+		w->calm |= w->now < w->e.threshold;
+		if (is_stale(w, a.now)) {
+			w->e.snapshot = 0;
+			w->e.age = 0;
+		}
 		w->e.age = max(w->e.age, w->now);
 		if (w->e.threshold && !w->e.snapshot && w->now >= w->e.threshold &&
 		    !ktd_get(w->sch, KTD_M_SCH_EXIT_KIND))
@@ -188,6 +208,8 @@ void ktd_early_take(unsigned long sch, struct ktd_early *ret)
 	sch = sch ?: ktd_scx_root();
 	w = sch ? find(sch) : NULL;
 	*ret = w ? w->e : (struct ktd_early){ .threshold = threshold(sch) };
+	if (w && is_stale(w, jiffies))
+		ret->snapshot = 0;
 	if (no_ages)
 		ret->error = no_ages;
 	else if (!ktd_early_percent)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The snapshot half-way into a stall. The ticker has the ages of all waiting tasks
- * looked at; the first time that one is older than its scheduler's threshold a
- * snapshot is taken, one per life of a scheduler.
+ * looked at; when one is older than its scheduler's threshold a snapshot is taken. The
+ * next one only when that stall is over, and the watchdog's timeout with it.
  */
 #ifndef KTD_EARLY_H
 #define KTD_EARLY_H

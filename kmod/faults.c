@@ -16,6 +16,10 @@
 
 int ktd_fault_no_park = -1;
 bool ktd_fault_no_beat;
+bool ktd_fault_soft_perf;
+module_param_named(soft_perf, ktd_fault_soft_perf, bool, 0444);
+MODULE_PARM_DESC(soft_perf, "fault injection, see kmod/faults.h");
+
 static int slow_ms, hold_ms;
 static DEFINE_PER_CPU(bool, nmi_wanted);
 static bool half_event;

@@ -14,6 +14,10 @@
  *   fire_irq      one on every CPU at once, from hard IRQ
  *   fire_nmi      one from NMI, on this CPU
  *
+ * and at load
+ *
+ *   soft_perf=1   software events in place of the hardware counters
+ *
  * A hold is announced in the scratch register of the first serial port, which
  * nobody uses and a host can read and write: 0x48 while it lasts, 0x52 from the
  * host ends it, 0 when the time was up. A port needs no lock in any context.
@@ -26,6 +30,7 @@
 #ifdef KTDUMP_FAULTS
 extern int ktd_fault_no_park;
 extern bool ktd_fault_no_beat;
+extern bool ktd_fault_soft_perf;
 /* In the NMI handler: true if this NMI was one to inject. */
 bool ktd_fault_nmi(void);
 /* In the capture, CPUs parked. */
@@ -39,6 +44,7 @@ void ktd_fault_half_event(void);
 #else
 #define ktd_fault_no_park	(-1)
 #define ktd_fault_no_beat	false
+#define ktd_fault_soft_perf	false
 static inline bool ktd_fault_nmi(void) { return false; }
 static inline void ktd_fault_slow(void) { }
 static inline u64 ktd_fault_hold_ns(void) { return 0; }

@@ -49,6 +49,7 @@ static notrace void slot_note_task(struct ktd_cpu_slot *slot)
 	memcpy(slot->comm, p->comm, sizeof(slot->comm));
 	slot->comm[sizeof(slot->comm) - 1] = '\0';
 	slot->cr3 = __read_cr3();
+	ktd_perf_read(&slot->perf);
 }
 
 /* The interrupted context of an NMI. */

@@ -12,6 +12,7 @@
 #include <linux/ptrace.h>
 
 #include "ktdump.h"
+#include "perf.h"
 
 /* No freeze may come near the 250 ms after which resilient spinlocks give up. */
 #define KTD_FREEZE_LIMIT_MS	250u
@@ -36,6 +37,7 @@ struct ktd_cpu_slot {
 	u64		arrive_ns;	/* CLOCK_MONOTONIC */
 	unsigned long	ip, sp, flags, cr3;
 	unsigned long	task;
+	struct ktd_perf	perf;
 	char		comm[TASK_COMM_LEN];
 	unsigned long	pcs[KTD_STACK_DEPTH];
 } ____cacheline_aligned;

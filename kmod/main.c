@@ -15,6 +15,7 @@
 #include "demand.h"
 #include "early.h"
 #include "late.h"
+#include "perf.h"
 #include "point.h"
 #include "sched_timeline.h"
 #include "stream.h"
@@ -114,6 +115,10 @@ MODULE_PARM_DESC(sym, "addresses of kernel data, name:hex,... from /proc/kallsym
 static bool prog_stats = true;
 module_param(prog_stats, bool, 0444);
 MODULE_PARM_DESC(prog_stats, "keep BPF run statistics on while loaded, as kernel.bpf_stats_enabled does; without them run counts are 0 (default Y)");
+
+static bool perf = true;
+module_param(perf, bool, 0444);
+MODULE_PARM_DESC(perf, "count cycles, instructions, cache and branch misses of every CPU, where there is a PMU (default Y)");
 
 struct ktd_offsets ktd_off;
 
@@ -295,6 +300,8 @@ static int __init ktdump_init(void)
 	ret = ktd_freeze_init();
 	if (ret)
 		goto err_capture;
+	if (perf)
+		ktd_perf_init();
 	ret = ktd_channel_init();
 	if (ret)
 		goto err_freeze;
@@ -326,6 +333,7 @@ err_channel:
 	ktd_channel_exit();
 err_freeze:
 	ktd_freeze_exit();
+	ktd_perf_exit();
 err_capture:
 	ktd_capture_exit();
 err_sched_timeline:
@@ -355,6 +363,7 @@ static void __exit ktdump_exit(void)
 			ktd_buffer_waiting());
 	ktd_late_exit();
 	ktd_freeze_exit();
+	ktd_perf_exit();
 	ktd_capture_exit();
 	ktd_sched_timeline_exit();
 	ktd_timeline_exit();

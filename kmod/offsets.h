@@ -71,6 +71,7 @@
 	X(RQ_STOP, RQ, "rq", "stop", OPT) \
 	X(RQ_FAIR_NR, RQ, "rq", "cfs.h_nr_queued", OPT) \
 	X(RQ_FAIR_NR_OLD, RQ, "rq", "cfs.h_nr_running", OPT)	/* until 6.13 */ \
+	X(RQ_PREV_STEAL, RQ, "rq", "prev_steal_time", OPT)		/* CONFIG_PARAVIRT */ \
 	X(RQ_RT_NR, RQ, "rq", "rt.rt_nr_running", OPT) \
 	X(RQ_DL_NR, RQ, "rq", "dl.dl_nr_running", OPT) \
 	\
@@ -128,6 +129,10 @@
 	X(TASK_CPUS_PTR, TASK, "task_struct", "cpus_ptr", OPT) \
 	X(TASK_PI_BLOCKED_ON, TASK, "task_struct", "pi_blocked_on", OPT) \
 	X(TASK_BLOCKED_ON, TASK, "task_struct", "blocked_on", OPT) \
+	X(WAITER_LOCK, TASK, "rt_mutex_waiter", "lock", OPT) \
+	X(RT_MUTEX_OWNER, TASK, "rt_mutex_base", "owner", OPT) \
+	X(MUTEX_OWNER, TASK, "mutex", "owner.counter", OPT) \
+	X(TASK_LAST_ARRIVAL, TASK, "task_struct", "sched_info.last_arrival", OPT) \
 	X(TASK_SUM_EXEC, TASK, "task_struct", "se.sum_exec_runtime", OPT) \
 	X(SIGNAL_NR_THREADS, TASK, "signal_struct", "nr_threads", OPT) \
 	X(SIGNAL_NVCSW, TASK, "signal_struct", "nvcsw", OPT) \

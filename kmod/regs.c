@@ -4,6 +4,18 @@
 
 static const struct ktd_table cpu_table = { .id = KTD_TBL_CPU, .nr = KTD_CPU_NR_COLS };
 
+static void set_perf(struct ktd_row *r, const struct ktd_perf *perf)
+{
+	unsigned int i;
+
+	BUILD_BUG_ON(KTD_CPU_COUNTING_NS - KTD_CPU_CYCLES != KTD_NR_PERF);
+	if (!perf->counting)
+		return;
+	for (i = 0; i < KTD_NR_PERF; i++)
+		ktd_set_u(r, KTD_CPU_CYCLES + i, perf->count[i]);
+	ktd_set_u(r, KTD_CPU_COUNTING_NS, perf->time_ns);
+}
+
 static void set_slot(struct ktd_capture *c, struct ktd_row *r,
 		     const struct ktd_cpu_slot *slot)
 {
@@ -22,6 +34,9 @@ static void set_slot(struct ktd_capture *c, struct ktd_row *r,
 	for (i = 0; i < slot->nr_pcs; i++)
 		c->stack[i] = slot->pcs[i];
 	ktd_set_arr(r, KTD_CPU_STACK, c->stack, slot->nr_pcs);
+	set_perf(r, &slot->perf);
+	if (!slot->perf.counting && !ktd_perf_missing())
+		ktd_missing(c, KTD_TBL_CPU, "a CPU without hardware counters: not counting");
 	ktd_note_pcs(c, slot->pcs, slot->nr_pcs);
 	if (!slot->user)
 		ktd_note_pcs(c, &slot->ip, 1);
@@ -32,6 +47,8 @@ void ktd_cap_regs(struct ktd_capture *c)
 	unsigned int cpu;
 
 	ktd_table_begin(&c->sink, &cpu_table);
+	if (ktd_perf_missing())
+		ktd_missing(c, KTD_TBL_CPU, ktd_perf_missing());
 	for_each_possible_cpu(cpu) {
 		const struct ktd_cpu_slot *slot = ktd_freeze_slot(cpu);
 		bool parked = slot->captured_epoch == c->freeze->epoch &&

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Run queues of every possible CPU and the tasks on their runnable_list. */
+#include <linux/sched/clock.h>
+
 #include "capture.h"
 
-enum { B_RQ, B_SCX, B_CURR };
+enum { B_RQ, B_SCX, B_CURR, B_STOP };
 
 static const struct ktd_col rq_src[KTD_RQ_NR_COLS] = {
 	[KTD_RQ_LOCK] = KTD_COL(B_RQ, RQ_LOCK),
@@ -12,12 +14,15 @@ static const struct ktd_col rq_src[KTD_RQ_NR_COLS] = {
 	[KTD_RQ_NR_IOWAIT] = KTD_COL(B_RQ, RQ_NR_IOWAIT),
 	[KTD_RQ_CLOCK] = KTD_COL(B_RQ, RQ_CLOCK),
 	[KTD_RQ_CLOCK_TASK] = KTD_COL(B_RQ, RQ_CLOCK_TASK),
+	[KTD_RQ_PREV_STEAL_TIME] = KTD_COL(B_RQ, RQ_PREV_STEAL),
 	[KTD_RQ_CURR] = KTD_COL(B_RQ, RQ_CURR),
 	[KTD_RQ_DONOR] = KTD_COL(B_RQ, RQ_DONOR),
 	[KTD_RQ_IDLE] = KTD_COL(B_RQ, RQ_IDLE),
 	[KTD_RQ_STOP] = KTD_COL(B_RQ, RQ_STOP),
+	[KTD_RQ_STOP_ON_RQ] = KTD_COL(B_STOP, TASK_ON_RQ),
 	[KTD_RQ_CURR_PID] = KTD_COL(B_CURR, TASK_PID),
 	[KTD_RQ_CURR_COMM] = KTD_COL(B_CURR, TASK_COMM),
+	[KTD_RQ_CURR_LAST_ARRIVAL] = KTD_COL(B_CURR, TASK_LAST_ARRIVAL),
 	[KTD_RQ_RT_NR] = KTD_COL(B_RQ, RQ_RT_NR),
 	[KTD_RQ_DL_NR] = KTD_COL(B_RQ, RQ_DL_NR),
 	[KTD_RQ_SCX_NR_RUNNING] = KTD_COL(B_SCX, SRQ_NR_RUNNING),
@@ -70,8 +75,11 @@ static void capture_rq(struct ktd_capture *c, unsigned int cpu)
 	r->base[B_RQ] = rq;
 	r->base[B_SCX] = scx;
 	r->base[B_CURR] = curr;
+	r->base[B_STOP] = ktd_get(rq, KTD_M_RQ_STOP);
 	ktd_set_u(r, KTD_RQ_CPU, cpu);
 	ktd_set_u(r, KTD_RQ_KVA, rq);
+	/* what update_rq_clock() would make of clock; without locks, also for other CPUs */
+	ktd_set_u(r, KTD_RQ_CLOCK_NOW, sched_clock_cpu(cpu));
 	class = ktd_class_name(ktd_get(curr, KTD_M_TASK_SCHED_CLASS));
 	if (class)
 		ktd_set_str(r, KTD_RQ_CURR_CLASS, class);

@@ -105,6 +105,19 @@ static u32 signal_pid(unsigned long signal, enum pid_type type)
 	return ktd_get(ktd_at(pid, KTD_M_PID_NUMBERS), KTD_M_UPID_NR);
 }
 
+/*
+ * Who holds the lock that @p waits for: rt_mutex_owner() (kernel/locking/rtmutex_common.h),
+ * __mutex_owner() (mutex.c); the low bits of both words are flags. 0: nobody, unknown.
+ */
+static unsigned long lock_owner(unsigned long p)
+{
+	unsigned long waiter = ktd_get(p, KTD_M_TASK_PI_BLOCKED_ON);
+
+	if (waiter)
+		return ktd_get(ktd_get(waiter, KTD_M_WAITER_LOCK), KTD_M_RT_MUTEX_OWNER) & ~1ul;
+	return ktd_get(ktd_get(p, KTD_M_TASK_BLOCKED_ON), KTD_M_MUTEX_OWNER) & ~7ul;
+}
+
 static void capture_task(struct ktd_capture *c, const struct ktd_task *t)
 {
 	unsigned long p = t->kva, ent = ktd_at(p, KTD_M_TASK_SCX);
@@ -131,6 +144,7 @@ static void capture_task(struct ktd_capture *c, const struct ktd_task *t)
 		ktd_set_u(r, KTD_TASK_PGID, signal_pid(signal, PIDTYPE_PGID));
 		ktd_set_u(r, KTD_TASK_SID, signal_pid(signal, PIDTYPE_SID));
 	}
+	ktd_set_u(r, KTD_TASK_LOCK_OWNER, lock_owner(p));
 	class = ktd_class_name(ktd_get(p, KTD_M_TASK_SCHED_CLASS));
 	if (class)
 		ktd_set_str(r, KTD_TASK_SCHED_CLASS, class);

@@ -120,6 +120,9 @@ enum ktd_table_id {
 	X(ARRIVE_NS, "arrive_ns")		/* from NMI sent to parked */ \
 	X(NODE, "node")				/* NUMA node, nil none */ \
 	X(LLC_ID, "llc_id")			/* CPUs with the same share the last-level cache; nil unknown */ \
+	X(CYCLES, "cycles") X(INSTRUCTIONS, "instructions")	/* hardware counters, nil none */ \
+	X(CACHE_MISSES, "cache_misses") X(BRANCH_MISSES, "branch_misses") \
+	X(COUNTING_NS, "counting_ns")		/* for so long they have counted */ \
 	X(STACK, "stack")			/* [kva], innermost first */
 
 #define KTD_SCHED_COLS(X) \
@@ -163,11 +166,15 @@ enum ktd_table_id {
 	X(NR_IOWAIT, "nr_iowait") \
 	X(CLOCK, "clock")			/* ns */ \
 	X(CLOCK_TASK, "clock_task")		/* ns */ \
+	X(CLOCK_NOW, "clock_now")		/* ns: what clock would be if it were up to date */ \
+	X(PREV_STEAL_TIME, "prev_steal_time")	/* ns, that clock_task leaves out */ \
 	X(CURR, "curr") X(DONOR, "donor")	/* task kvas */ \
 	X(IDLE, "idle") X(STOP, "stop") \
+	X(STOP_ON_RQ, "stop_on_rq")		/* the stop task runs or wants to */ \
 	X(CURR_PID, "curr_pid") \
 	X(CURR_COMM, "curr_comm") \
 	X(CURR_CLASS, "curr_class") \
+	X(CURR_LAST_ARRIVAL, "curr_last_arrival")	/* ns of clock: when it got the CPU; 0 idle */ \
 	X(FAIR_NR, "fair_nr") X(RT_NR, "rt_nr") X(DL_NR, "dl_nr")	/* runnable per class */ \
 	X(SCX_NR_RUNNING, "scx_nr_running") \
 	X(SCX_FLAGS, "scx_flags") \
@@ -240,6 +247,7 @@ enum ktd_table_id {
 	X(CPUS_MASK, "cpus_mask")		/* bin: little endian bitmap of *cpus_ptr */ \
 	X(PI_BLOCKED_ON, "pi_blocked_on") \
 	X(BLOCKED_ON, "blocked_on") \
+	X(LOCK_OWNER, "lock_owner")		/* kva of who holds the lock it waits for, 0 none */ \
 	X(SUM_EXEC_RUNTIME, "sum_exec_runtime")	/* ns */ \
 	X(SCX_SCHED, "scx_sched")		/* owner instance kva */ \
 	X(SCX_DSQ, "scx_dsq")			/* kva, 0 none */ \

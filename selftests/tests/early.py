@@ -2,10 +2,13 @@
 """Snapshots before an exit and without one: early, on demand, event counters over time."""
 import re
 import signal
+import subprocess
+import tempfile
 
 from _common import Rig, dsq_by_id, exit_line, no_servers, scheduler_named, task_named, wait_host
 from guest import HostStall
 from robust import FAULT, faults
+from verdict import culprits
 
 LOST = 0x57A11
 NO_DATA = "scx_tick stall \u2014 no per-task runnable_at data"
@@ -67,6 +70,8 @@ def test_stall_dual(ctx):
         was, now = (scheduler_named(s, "stall")["event_counters"] for s in (early, late))
         moved = {k: now[k] - was[k] for k in now if now[k] != was[k]}
         assert [c["counters"] for c in diff["counters"]] == [moved], (diff["counters"], moved)
+        # Nobody but the scheduler is to blame.
+        assert not culprits(late), late["ktdump"]["verdicts"]["hints"]
         # The map that counts them.
         for s, n in ((early, 3), (late, 5)):
             bss = [m for m in s["maps"] if m["name"].endswith(".bss")]
@@ -117,6 +122,32 @@ def test_before_half_time(ctx):
         assert r.dual["early_skipped_reason"] == "scan prerequisites unavailable: switched off in the guest (early_percent=0)"
 
 
+def test_recovers(ctx):
+    """A stall that ends by itself: the next one, later, has an early snapshot of its own."""
+    with Rig(ctx, "early_percent=25") as r:
+        no_servers(r.g, 2)
+        r.scheduler("--set ops.timeout_ms=6000 /simple.bpf.o")
+        r.g.start("work sleepers victim 1 2", log="/tmp/v")
+        r.g.wait_for("grep -q woken /tmp/v")
+
+        def early(nr):
+            wait_host(lambda: r.g.check() or r.collector.stderr().count("half-way into a stall") == nr, 60, f"early snapshot {nr}")
+        hog = r.g.start("env WORK_SECONDS=3 work hog hog 1 2")
+        early(1)
+        r.g.wait_for(f"! [ -d /proc/{hog} ]", timeout=60)
+        assert r.g.sh("cat /sys/kernel/sched_ext/state").strip() == "enabled"
+        # One watchdog's timeout later nothing that waits was there then.
+        end = int(r.g.sh("work now")) + 6 * 10**9
+        r.g.wait_for(f"[ $(work now) -gt {end} ]", timeout=60, every=0.5)
+        r.g.start("env WORK_SECONDS=12 work hog hog 1 2")
+        early(2)
+        late = r.report(whole=False)
+        assert late["ktdump"]["trigger"]["exit_kind"] == 1026
+        assert (late["ktdump"]["trigger"]["early_snapshot"], r.dual["early"]["ktdump"]["snapshot"]) == (2, 2), r.dual["early"]["ktdump"]["trigger"]
+        r.ended()
+test_recovers.once = True       # noqa: E305
+
+
 def tick_stall(r):
     """Realtime tasks on all CPUs; no task of sched_ext is there, but the watchdog's worker starves."""
     for cpu in range(4):
@@ -157,7 +188,8 @@ SNAPSHOT = "/sys/module/ktdump/parameters/snapshot"
 def test_on_demand(ctx):
     """Many snapshots of a busy scheduler, from all three who may ask: it goes on, and nothing is lost."""
     count = 60
-    with Rig(ctx, "early_percent=50", collect=["--max-reports", "1000"]) as r:
+    with tempfile.TemporaryDirectory(prefix="kt-") as tmp, \
+            Rig(ctx, "early_percent=50", collect=["--max-reports", "1000", "--control", f"{tmp}/ctl"]) as r:
         rc, _ = r.g.run(f"echo >{SNAPSHOT}")
         assert rc == 0
         first = r.report()
@@ -185,6 +217,9 @@ def test_on_demand(ctx):
         # The host asks.
         r.collector.proc.send_signal(signal.SIGUSR1)
         assert r.report(whole=False)["ktdump"]["trigger"]["hook"] == "collector"
+        asked = subprocess.run([r.collector.proc.args[0], "snapshot", "--control", f"{tmp}/ctl"], stdout=subprocess.PIPE, text=True)
+        assert r.report(whole=False)["ktdump"]["trigger"]["hook"] == "collector"
+        assert (asked.returncode, asked.stdout) == (0, r.paths()[-1] + "\n"), asked
         # It is still the same scheduler, and it ends when it is told to.
         assert r.g.sh("cat /sys/kernel/sched_ext/state").strip() == "enabled"
         r.g.sh(f"kill {r.pids['run']}")

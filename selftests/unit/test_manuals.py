@@ -18,7 +18,7 @@ import test_validate as tv  # noqa: E402
 
 TESTS = []
 TOP = os.path.join(HERE, "..", "..")
-COMMANDS = ("show", "diff", "html", "trace", "validate")
+COMMANDS = ("snapshot", "show", "diff", "html", "trace", "validate")
 
 
 def test(f):

@@ -341,6 +341,19 @@ def rq_and_ops_flags():
     assert k["schedulers"][0]["ops_flags"] == 3 | 1 << 56
 
 
+@test
+def hardware_counters():
+    cpu = {"online": True, "parked": True, "ip": 1, "sp": 2, "cr3": 3}
+    two = {"cycles": 2**64 - 1, "instructions": 2, "cache_misses": 3, "branch_misses": 4, "counting_ns": 5}
+    none = dict.fromkeys(two)
+    d = report(snapshot({"cpu": [dict(cpu, cpu=0, **none), dict(cpu, cpu=1, **two)]}))
+    assert d["vcpu_perf_at_freeze"] == [None, {"cycles": 2**64 - 1, "instructions": 2, "cache_misses": 3, "branch_misses": 4,
+                                               "time_enabled_ns": 5, "time_running_ns": 5}], d["vcpu_perf_at_freeze"]
+    # Which CPUs there are is known although nothing counts; a module that knows nothing of it.
+    assert report(snapshot({"cpu": [dict(cpu, cpu=1, **none)]}))["vcpu_perf_at_freeze"] == [None, None]
+    assert "vcpu_perf_at_freeze" not in report(snapshot({"cpu": [dict(cpu, cpu=1)]}))
+
+
 # --------------------------------------------------------------------- as text
 
 def standing_out(text):
@@ -365,15 +378,13 @@ def view_hints():
         if lists:
             tables["list"] = lists
         return standing_out(report(snapshot(dict(tables, task=tasks), **begin), text=True)[1])
-    rt = {"cpu": 1, "curr_class": "rt", "curr_comm": "hog", "curr_pid": 9, "rt_nr": 1}
     three = [waiting(i, 1, i) for i in (1, 2, 3)]
-    assert hints([rt], three) == ["CPU 1 runs rt task hog[9] while 3 scx tasks wait, the longest 3.000 s"]
-    assert hints([dict(rt, curr_class="ext")], three) == []
-    assert hints([rt], [waiting(1, 1, 0.05)]) == []         # not long enough to be news
-    assert hints([rt], [waiting(1, 1, 1, curr_on=1)]) == []   # it runs
+    assert hints([{"cpu": 1, "curr_class": "ext"}], three) == []
     idle = {"curr_class": "idle", "curr_comm": "swapper", "curr_pid": 0}
     assert hints([dict(idle, cpu=i) for i in (0, 1)], [waiting(1, 1, 2)]) == [
         "CPU 1: idle, with 1 scx task on its runnable list, the longest 2.000 s"]
+    assert hints([dict(idle, cpu=1)], [waiting(1, 1, 0.05)]) == []         # not long enough to be news
+    assert hints([dict(idle, cpu=1)], [waiting(1, 1, 1, curr_on=1)]) == []   # it runs
     # A queue that nobody consumed, and one that is in order.
     q = [dict(DSQ, kva=50, id=0x57A11, nr=2), dict(DSQ, kva=51, id=8, nr=1)]
     lists = [{"list": "dsq", "owner_kva": 50, "tasks": [kw.BASE + 0x1000 * 3, kw.BASE + 0x1000 * 2]},
@@ -397,12 +408,13 @@ def view_of_a_large_machine():
     tasks, rqs, cpus, lists, dsqs = [], [], [], [], []
     for i in range(64):
         busy = i % 2
-        rqs.append(dict(RQ, cpu=i, kva=kw.BASE + i, curr_class=("rt" if i == 5 else "ext") if busy else "idle", lock=int(i == 7), scx_nr_running=busy))
+        rqs.append(dict(RQ, cpu=i, kva=kw.BASE + i, curr_class=("rt" if i == 5 else "ext") if busy else "idle", lock=int(i == 7), scx_nr_running=busy,
+                        clock_now=9 * 10**9, curr_last_arrival=10**9))
         cpus.append({"cpu": i, "online": True, "parked": i != 9, "ip": kw.TEXT, "sp": 1, "cr3": 2, "stack": []})
     for i in range(1, 2001):
         cpu = (i % 32) * 2 + 1
         on = i <= 300
-        tasks.append(waiting(i, cpu, i / 100) if on else dict(waiting(i, None, 0), runnable_on=None))
+        tasks.append(waiting(i, cpu, i / 100, cpus_mask=(1 << cpu).to_bytes(8, "little")) if on else dict(waiting(i, None, 0), runnable_on=None))
     for i in range(200):
         members = [kw.BASE + 0x1000 * t for t in range(1, 301) if t % 200 == i]
         dsqs.append(dict(DSQ, kva=kw.TEXT + i, id=i, nr=len(members), lock=i % 2))
@@ -425,7 +437,7 @@ def view_of_a_large_machine():
     assert len(lines) <= 100 and max(map(len, lines)) <= 100, (len(lines), text)
     assert "(300 runnable of 2000 tasks)" in text
     assert "  w300[300]" not in lines[0] and any("w300" in line for line in lines[:30])
-    assert "CPU 5 runs rt task" in text and "DID NOT ARRIVE" in text and "1 CPU did not answer" in text
+    assert "CPU 5: rt task" in text and "DID NOT ARRIVE" in text and "1 CPU did not answer" in text
     assert "32 idle with nothing waiting" in text
     rows = [line for line in lines if "(TORN)" in line or "DID NOT ARRIVE" in line]
     assert len(rows) == 1 or len(rows) == 2, rows

@@ -39,7 +39,8 @@ def rqs(k, out):
                "curr_pid": num(rq.curr.pid), "curr_class": class_name(k, rq.curr), "runnable_seen": len(kvas), "runnable_end": "ok"}
         fill(one, rq, online="online", nr_running="nr_running", nr_switches="nr_switches", nr_iowait="nr_iowait", clock="clock",
              clock_task="clock_task", curr="curr", donor="donor", idle="idle", stop="stop", fair_nr="cfs.h_nr_queued",
-             rt_nr="rt.rt_nr_running", dl_nr="dl.dl_nr_running")
+             rt_nr="rt.rt_nr_running", dl_nr="dl.dl_nr_running", prev_steal_time="prev_steal_time", stop_on_rq="stop.on_rq",
+             curr_last_arrival="curr.sched_info.last_arrival")
         fill(one, scx, scx_nr_running="nr_running", scx_flags="flags", scx_cpu_released="cpu_released", scx_ops_qseq="ops_qseq",
              scx_kick_sync="kick_sync", scx_pnt_seq="pnt_seq", scx_nr_immed="nr_immed", scx_clock="clock",
              scx_cpuperf_target="cpuperf_target", scx_in_select_cpu="in_select_cpu", scx_kick_sync_pending="kick_sync_pending",

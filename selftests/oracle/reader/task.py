@@ -119,6 +119,15 @@ def stack(k, task):
     return k.frames(pcs)
 
 
+def lock_owner(task):
+    """Who holds the lock that it waits for; the low bits of an owner are flags."""
+    if has(task, "pi_blocked_on") and task.pi_blocked_on:
+        return num(drgn.cast("unsigned long", task.pi_blocked_on.lock.owner)) & ~1
+    if has(task, "blocked_on") and task.blocked_on and has(task.blocked_on, "owner.counter"):
+        return num(task.blocked_on.owner.counter) & (1 << 64) - 8
+    return 0
+
+
 def one_task(k, kva, listed, curr_on):
     task = drgn.Object(k.prog, "struct task_struct *", kva)
     t = {"kva": kva, "on_scx_tasks": listed, "runnable_on": k.runnable_on.get(kva), "curr_on": curr_on, "comm": text(task.comm)}
@@ -128,6 +137,7 @@ def one_task(k, kva, listed, curr_on):
          cpu="thread_info.cpu",
          migration_disabled="migration_disabled", nr_cpus_allowed="nr_cpus_allowed", pi_blocked_on="pi_blocked_on",
          blocked_on="blocked_on", sum_exec_runtime="se.sum_exec_runtime")
+    t["lock_owner"] = lock_owner(task)
     t.update(group_leader_pid=num(task.group_leader.pid), real_parent_pid=num(task.real_parent.pid),
              real_parent_comm=text(task.real_parent.comm), sched_class=class_name(k, task))
     if task.signal:
