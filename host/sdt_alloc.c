@@ -19,6 +19,7 @@
 /* Of all allocators together: what is beyond is not followed. */
 #define MAX_SLOTS	(1U << 20)
 #define MAX_DESCS	(1U << 14)
+#define MAX_CANDIDATES	1024
 
 struct layout {
 	uint64_t pool, root;			/* of scx_allocator */
@@ -214,28 +215,87 @@ static bool descend(struct walk *w, uint64_t addr, int level, uint32_t pos)
 
 /* ------------------------------------------------------------- payload types */
 
-/* How often a candidate's name is, or ends in, this; *ret is the last one of them. */
-static size_t count(const struct btf *btf, uint64_t size, const char *name, bool end, uint32_t *ret)
+/* What vmlinux.h brings into a program's BTF is the kernel's, not what its allocator is for. */
+struct kernel_struct {
+	const char *name;
+	uint32_t size;
+};
+
+struct kernel_structs {
+	struct kernel_struct *v;	/* by name and size */
+	size_t nr;
+};
+
+static int by_struct(const void *a, const void *b)
+{
+	const struct kernel_struct *x = a, *y = b;
+	int ret = strcmp(x->name, y->name);
+
+	return ret ? ret : (x->size > y->size) - (x->size < y->size);
+}
+
+/* Without the kernel's BTF, or memory, there are none. */
+static void kernel_structs_load(const struct btf *kernel, struct kernel_structs *ret)
+{
+	uint32_t nr = kernel ? btf__type_cnt(kernel) : 0;
+
+	ret->v = calloc(nr + 1, sizeof(*ret->v));
+	for (uint32_t id = 1; ret->v && id < nr; id++) {
+		const struct btf_type *t = btf__type_by_id(kernel, id);
+
+		if (t && btf_is_struct(t) && t->name_off)
+			ret->v[ret->nr++] = (struct kernel_struct){ name_of(kernel, t), t->size };
+	}
+	if (ret->nr)
+		qsort(ret->v, ret->nr, sizeof(*ret->v), by_struct);
+}
+
+/* Structs of the payload's size. */
+struct candidates {
+	const struct btf *btf;
+	uint32_t ids[MAX_CANDIDATES];
+	size_t nr;		/* may be more than are in ids */
+};
+
+static void candidates_load(const struct btf *btf, uint64_t size, const struct kernel_structs *kernel,
+			    struct candidates *ret)
 {
 	const struct btf *base = btf__base_btf(btf);
 	uint32_t nr = btf__type_cnt(btf);
-	size_t found = 0, len = strlen(name);
 
+	ret->btf = btf;
+	ret->nr = 0;
 	for (uint32_t id = base ? btf__type_cnt(base) : 1; id < nr; id++) {
 		const struct btf_type *t = btf__type_by_id(btf, id);
-		const char *s;
-		size_t have;
+		const struct kernel_struct key = { t ? name_of(btf, t) : "", size };
 
-		if (!t || !btf_is_struct(t) || t->size != size)
+		if (!t || !btf_is_struct(t) || t->size != size || !*key.name ||
+		    (kernel->nr &&
+		     bsearch(&key, kernel->v, kernel->nr, sizeof(key), by_struct)))
 			continue;
-		s = name_of(btf, t);
-		have = strlen(s);
-		if (!have || (end ? have < len || strcmp(s + have - len, name) : strcmp(s, name)))
-			continue;
-		found++;
-		*ret = id;
+		if (ret->nr < MAX_CANDIDATES)
+			ret->ids[ret->nr] = id;
+		ret->nr++;
 	}
-	return found;
+}
+
+/* The only one whose name is, or ends in, this; 0: there are none, or several. */
+static uint32_t only(const struct candidates *c, const char *name, bool end)
+{
+	size_t len = strlen(name);
+	uint32_t id = 0;
+
+	for (size_t i = 0; i < c->nr && i < MAX_CANDIDATES; i++) {
+		const char *s = name_of(c->btf, btf__type_by_id(c->btf, c->ids[i]));
+		size_t have = strlen(s);
+
+		if (end ? have < len || strcmp(s + have - len, name) : strcmp(s, name))
+			continue;
+		if (id)
+			return 0;
+		id = c->ids[i];
+	}
+	return id;
 }
 
 static bool ends_in(const char *s, size_t len, const char *end)
@@ -262,8 +322,10 @@ static const char *without_scx(const char *stem)
 	return strncmp(stem, "scx_", 4) ? stem : stem + 4;
 }
 
-uint32_t sdt_payload_type(const struct btf *btf, uint64_t size, const char *allocator, char *why,
-			  size_t why_size)
+/* The struct that an allocator of this name gives out; 0 when that is not clear, and why. */
+static uint32_t payload_type(const struct btf *btf, uint64_t size,
+			     const struct kernel_structs *kernel, const char *allocator, char *why,
+			     size_t why_size)
 {
 	static const struct {
 		const char *name;
@@ -272,31 +334,34 @@ uint32_t sdt_payload_type(const struct btf *btf, uint64_t size, const char *allo
 		{ "task_ctx", false }, { "_arena_ctx", true }, { "_task_ctx", true },
 		{ "_ctx", true },
 	};
-	uint32_t id = 0;
+	struct candidates c;
 	char stem[200];
-	size_t nr;
+	uint32_t id;
 
 	*why = '\0';
 	if (!size) {
 		snprintf(why, why_size, "payload_size == 0");
 		return 0;
 	}
-	nr = count(btf, size, "", true, &id);
-	if (nr == 1)
-		return id;
-	if (!nr) {
+	candidates_load(btf, size, kernel, &c);
+	if (c.nr == 1)
+		return c.ids[0];
+	if (!c.nr) {
 		snprintf(why, why_size, "no candidate of size %" PRIu64, size);
 		return 0;
 	}
 	stem_of(allocator, stem, sizeof(stem));
-	if (*stem && (count(btf, size, stem, false, &id) == 1 ||
-		      count(btf, size, without_scx(stem), false, &id) == 1))
-		return id;
-	for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
-		if (count(btf, size, usual[i].name, usual[i].end, &id) == 1)
-			return id;
-	snprintf(why, why_size, "ambiguous: %zu candidates", nr);
-	return 0;
+	id = only(&c, stem, false);
+	if (!id)
+		id = only(&c, without_scx(stem), false);
+	for (size_t i = 0; i < ARRAY_SIZE(usual) && !id; i++)
+		id = only(&c, usual[i].name, usual[i].end);
+	/* Of too many it is not known whether it is the only one. */
+	if (!id || c.nr > MAX_CANDIDATES) {
+		snprintf(why, why_size, "ambiguous: %zu candidates", c.nr);
+		return 0;
+	}
+	return id;
 }
 
 /* ----------------------------------------------------------------- all of it */
@@ -304,6 +369,7 @@ uint32_t sdt_payload_type(const struct btf *btf, uint64_t size, const char *allo
 struct find {
 	struct report *r;
 	struct sdt *s;
+	struct kernel_structs kernel;
 };
 
 static bool found(void *ctx, const struct global *g)
@@ -330,8 +396,10 @@ static bool found(void *ctx, const struct global *g)
 	a->first = s->nr_slots;
 	snprintf(a->name, sizeof(a->name), "%s", g->name);
 	if (a->elem_size >= MIN_ELEM && a->elem_size <= MAX_ELEM && a->elem_size >= a->header) {
-		a->id = sdt_payload_type(a->btf, a->elem_size - a->header, a->name, a->why,
-					 sizeof(a->why));
+		if (!f->kernel.v)
+			kernel_structs_load(report_kernel_btf(f->r, NULL), &f->kernel);
+		a->id = payload_type(a->btf, a->elem_size - a->header, &f->kernel, a->name, a->why,
+				     sizeof(a->why));
 		if (!read_u64(&w, g->kva, w.l.root, &root))
 			a->skipped++;
 		else if (root)
@@ -555,10 +623,11 @@ static const char *no_allocators(struct report *r)
 void sdt_report(struct report *r)
 {
 	struct sdt *s = calloc(1, sizeof(*s));
-	struct find f = { r, s };
+	struct find f = { .r = r, .s = s };
 
 	if (s && globals_find(r, "scx_allocator", found, &f) == GLOBALS_CUT)
 		s->cut = true;
+	free(f.kernel.v);
 	if (s && s->nr && !s->no_memory && index_slots(s)) {
 		s->partial |= s->cut;
 		r->sdt = s;

@@ -32,11 +32,4 @@ struct sdt_payload {
 bool sdt_payload_find(const struct sdt *s, const struct map *m, const struct arena *arenas,
 		      size_t nr_arenas, uint64_t addr, struct sdt_payload *ret);
 
-/*
- * The struct of this size that an allocator of this name (may be "") gives out; 0 when
- * that is not clear, with the reason in why.
- */
-uint32_t sdt_payload_type(const struct btf *btf, uint64_t size, const char *allocator, char *why,
-			  size_t why_size);
-
 #endif

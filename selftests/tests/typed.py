@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Typed memory in arenas: what allocators have given out, and what points there."""
 import os
+import re
+import struct
 
 from _common import Rig, exit_line, task_named
 
@@ -152,3 +154,39 @@ def test_allocations(ctx):
         check_rest(report)
         size = os.path.getsize(r.paths()[-1])
         print(f"# report of {size >> 10} KiB", flush=True)
+
+
+def test_scx_sdt(ctx):
+    """The kernel's own scx_sdt: as many slots as it counts, each with the numbers of its task."""
+    path = os.path.join(os.environ.get("KTDUMP_ORACLE") or os.path.join(ctx.repo, "build", "oracle"), ctx.release, "bin", "scx_sdt")
+    if not os.path.exists(path):
+        ctx.skip("no scx_sdt of this kernel: make check-oracle builds it from the kernel's source package")
+    with Rig(ctx, "trigger=any", files={"/bin/scx_sdt": path}) as r:
+        pid = r.g.start("/bin/scx_sdt", log="/tmp/sdt")
+        r.g.wait_for(f"[ \"$(cat /sys/kernel/sched_ext/root/ops)\" = sdt ] || ! [ -d /proc/{pid} ]", timeout=60)
+        if r.g.run(f"[ -d /proc/{pid} ]")[0]:
+            log = r.g.sh("cat /tmp/sdt")
+            missing = re.search(r"kfunc '(\w+)' is referenced but wasn't resolved", log)
+            assert missing, log
+            ctx.skip(f"no BPF program can call {missing.group(1)} of this kernel build")
+        r.g.start("work sleepers s 6")
+        r.g.wait_for("[ $(pidof work | wc -w) -ge 1 ]")
+        r.g.start("sh -c 'echo S >/proc/sysrq-trigger'")
+        report = r.report()
+        (a,) = report["sdt_allocations"]
+        bss = next(m["value"] for m in report["maps"] if m["name"].endswith(".bss"))
+        assert a["allocator_name"] == "scx_task_allocator" and a["elem_size"] == 56 and a["skipped_subtrees"] == 0, a
+        assert len(a["entries"]) == number(bss, "alloc_stats", "active_allocs") > 10
+        # Its BTF does not say what is in them, so nothing is made up.
+        assert (a["target_type_id"], a["payload_type_reason"]) == (0, "no candidate of size 48"), a["payload_type_reason"]
+        storages = map_named(report, "scx_task_map")["entries"]
+        assert sorted(number(e["value"], "tid", "idx") for e in storages) == sorted(e["idx"] for e in a["entries"])
+        pids = {}
+        for e in a["entries"]:
+            _, task, *counts = struct.unpack("<ii5Q", bytes.fromhex(e["payload"]["hex"].replace(" ", "")))
+            pids[task] = counts
+        alive = {t["pid"] for t in report["ktdump"]["tasks"]}
+        assert len(pids) == len(a["entries"]) and alive <= set(pids), alive - set(pids)
+        # Each was initialised once, and has not left.
+        assert all(exits == 0 and inits == 1 for _, exits, inits, _, _ in pids.values()), pids
+        assert sum(enqueues for enqueues, *_ in pids.values()) > 0

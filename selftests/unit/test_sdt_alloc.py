@@ -116,8 +116,7 @@ def payload(magic, size, peer=0, typed=0):
 class Sample(km.Zoo):
     def __init__(self, types, tree):
         super().__init__()
-        self.t = types
-        self.tree = tree
+        self.t, self.tree, self.kernel = types, tree, None
         self.add_btf(km.BTF_PROG, types.btf)
 
     def section(self, name, kva, *members):
@@ -142,6 +141,8 @@ class Sample(km.Zoo):
     def report(self, **kw_args):
         # The types are complete now.
         self.btf, self.blobs = [], {}
+        if self.kernel:
+            self.add_btf(0, self.kernel, "vmlinux", kernel=True)
         self.add_btf(km.BTF_PROG, self.t.btf)
         g = kw.Guest()
         g.begin(1)
@@ -326,6 +327,21 @@ def payload_types():
     assert chosen("x", 48, ("a_arena_ctx", 48), ("b_arena_ctx", 48), ("c_task_ctx", 48)) == ("c_task_ctx", "")
     assert chosen("x", 48, ("a_task_ctx", 48), ("b_task_ctx", 48)) == (None, "ambiguous: 2 candidates")
     assert chosen("x", 48, ("a_ctx", 48), ("b", 48), ("c", 48)) == ("a_ctx", "")
+    # The kernel's types, which vmlinux.h brings along, are none.
+    def chosen_beside(*kernel):
+        k = ktbtf.Btf()
+        for name, size in kernel:
+            k.struct(name, size)
+        t = Types(payloads=(("of_kernel", 48), ("own", 48)))
+        s = Sample(t, Tree())
+        s.kernel = k
+        s.section("s.bss", BSS, ("x", t.allocator, allocator(56, 0)))
+        s.arena()
+        a = allocators(s.report())["x"]
+        return {i: n for n, i in t.payload.items()}.get(a["target_type_id"]), a.get("payload_type_reason")
+    assert chosen_beside(("of_kernel", 48)) == ("own", None)
+    assert chosen_beside(("of_kernel", 40)) == (None, "ambiguous: 2 candidates")
+    assert chosen_beside(("own", 48), ("of_kernel", 8), ("of_kernel", 48)) == (None, "no candidate of size 48")
     # The header is as large as the slot.
     t = Types(header=16)
     s = Sample(t, Tree())
