@@ -250,6 +250,20 @@ static void kernel_structs_load(const struct btf *kernel, struct kernel_structs 
 		qsort(ret->v, ret->nr, sizeof(*ret->v), by_struct);
 }
 
+/* Of the allocator itself: scx_sdt has one that is as large as its payload. */
+static bool is_allocators(const char *name)
+{
+	static const char *const names[] = {
+		"scx_alloc_stats", "scx_allocator", "scx_static", "sdt_chunk", "sdt_data",
+		"sdt_desc", "sdt_id", "sdt_pool",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
 /* Structs of the payload's size. */
 struct candidates {
 	const struct btf *btf;
@@ -270,6 +284,7 @@ static void candidates_load(const struct btf *btf, uint64_t size, const struct k
 		const struct kernel_struct key = { t ? name_of(btf, t) : "", size };
 
 		if (!t || !btf_is_struct(t) || t->size != size || !*key.name ||
+		    is_allocators(key.name) ||
 		    (kernel->nr &&
 		     bsearch(&key, kernel->v, kernel->nr, sizeof(key), by_struct)))
 			continue;

@@ -327,6 +327,9 @@ def payload_types():
     assert chosen("x", 48, ("a_arena_ctx", 48), ("b_arena_ctx", 48), ("c_task_ctx", 48)) == ("c_task_ctx", "")
     assert chosen("x", 48, ("a_task_ctx", 48), ("b_task_ctx", 48)) == (None, "ambiguous: 2 candidates")
     assert chosen("x", 48, ("a_ctx", 48), ("b", 48), ("c", 48)) == ("a_ctx", "")
+    # What belongs to the allocator is none: in scx_sdt it is the only one of the size.
+    assert chosen("x", 48, ("scx_alloc_stats", 48)) == (None, "no candidate of size 48")
+    assert chosen("x", 48, ("scx_alloc_stats", 48), ("one", 48)) == ("one", "")
     # The kernel's types, which vmlinux.h brings along, are none.
     def chosen_beside(*kernel):
         k = ktbtf.Btf()
