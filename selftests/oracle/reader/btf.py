@@ -146,6 +146,7 @@ class Renderer:
         self.mem, self.nr_cpus, self.kernel, self.programs = mem, nr_cpus, kernel, programs
         self.objects, self.masks = objects, masks
         self.arena = self.fields = None
+        self.trees = set()  # addresses of what allocators are made of, see alloc.py
         self.path = []
 
     def value(self, btf, type_id, data, fields=()):
@@ -363,6 +364,8 @@ class Renderer:
             return skipped(f"cycle → {v:#x}")
         if self.in_arena(t, v):
             kern, low = self.arena[1], v & 0xffffffff
+            if kern and kern + low in self.trees:
+                return skipped("already rendered in sdt_allocations")
             return self.object("arena chase", t.btf, t.type, v, kern and kern + low, ARENA_SPAN - low, depth)
         btf, type_id, one_place = t.btf, t.type, None
         if at is not None and at in self.fields:
@@ -395,6 +398,9 @@ class Renderer:
             return skipped(why)
         want = min(size_of(t), MAX_BEHIND)
         data = self.mem.have(kva, min(want, room)) if kva else b""
+        if not data and what == "arena chase":
+            # No workload has an arena of which not all pages are captured.
+            return skipped(f"arena read failed (cross-page boundary or unmapped page); needed {want} bytes from {v:#x}")
         if not data:
             return skipped(f"not captured: {want} bytes from {v:#x} (not mapped, or not in the snapshot)")
         self.path.append(v)

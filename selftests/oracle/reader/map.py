@@ -5,7 +5,7 @@ import hashlib
 import drgn
 from drgn.helpers.linux.bpf import bpf_map_for_each, bpf_prog_for_each
 
-from . import map_content
+from . import alloc, map_content
 from .btf import Btf, Renderer
 from .kernel import fill, has, num, text
 from .memory import Memory
@@ -218,7 +218,10 @@ def facts(k, out):
     render = Renderer(mem, num(k.prog["nr_cpu_ids"]), btfs.get(0), programs, {kva: o.label for kva, o in objects.items()}, masks)
     out["maps"] = []
     for m in maps:
-        m.btf, kva, m.key_type, m.value_type = btf_of(k, btfs, m)
+        m.btf, m.btf_kva, m.key_type, m.value_type = btf_of(k, btfs, m)
+    render.trees = alloc.facts(mem, maps, out, lambda m: arena_of(k, m, maps))
+    for m in maps:
+        kva = m.btf_kva
         one = {"kva": m.kva, "name": m.name, "owner_sched": m.owner, "btf_kva": btfs.kva(m.map.btf) if m.map.btf else 0,
                "map_type_name": type_name(k, m.type), "content": m.content.row}
         fill(one, m.map, id="id", map_type="map_type", key_size="key_size", value_size="value_size", max_entries="max_entries",
