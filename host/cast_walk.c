@@ -984,10 +984,22 @@ static void branch(struct walk *w, size_t pc, const struct bpf_insn *in)
 	struct state taken = w->st;
 
 	if (BPF_CLASS(in->code) == BPF_JMP && BPF_SRC(in->code) == BPF_K && !in->imm) {
-		if (BPF_OP(in->code) == BPF_JEQ)
+		bool null = is_zero(&taken.r[in->dst_reg]);
+
+		if (BPF_OP(in->code) == BPF_JEQ) {
 			taken.r[in->dst_reg] = constant(0);
-		else if (BPF_OP(in->code) == BPF_JNE)
+			/* What would be read through it there is nothing, and would stay so. */
+			if (null) {
+				cast_flow(w, &taken, pc + 1 + in->off);
+				return;
+			}
+		} else if (BPF_OP(in->code) == BPF_JNE) {
 			w->st.r[in->dst_reg] = constant(0);
+			if (null) {
+				cast_flow(w, &w->st, pc + 1);
+				return;
+			}
+		}
 	}
 	cast_flow(w, &taken, pc + 1 + in->off);
 	cast_flow(w, &w->st, pc + 1);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "map.h"
+#include "sdt_alloc.h"
 
 /* How often all that was captured may be written; see spend() in map_content.c. */
 #define BUDGET_FACTOR	4
@@ -101,7 +102,7 @@ static uint64_t u32_of(const struct table *t, row_t row, unsigned int col)
 	return v <= UINT32_MAX ? v : 0;
 }
 
-static void load_map(struct report *r, row_t row, struct map *m)
+void map_load(struct report *r, row_t row, struct map *m)
 {
 	const struct table *t = report_table(r, KTD_TBL_MAP);
 
@@ -195,45 +196,6 @@ static void guest_error(const struct report *r, struct map *m)
 		map_error(m, "contents not captured");
 }
 
-/* Is this map an arena with a window of its own? */
-static bool set_arena(struct map_writer *mw, uint64_t kva)
-{
-	uint64_t user = 0;
-
-	if (!map_fact(mw->r, kva, "user_vm_start", &user) || !user)
-		return false;
-	mw->render.arena_user = user;
-	mw->render.arena_kern = 0;
-	map_fact(mw->r, kva, "kern_vm_start", &mw->render.arena_kern);
-	return true;
-}
-
-/* Pointers are into the arena of the map's scheduler; of no scheduler, into the first one. */
-static void choose_arena(struct map_writer *mw, const struct map *m, row_t *maps)
-{
-	const struct table *scheds = report_table(mw->r, KTD_TBL_SCHED);
-	const struct table *t = report_table(mw->r, KTD_TBL_MAP);
-	row_t sched = report_row(scheds, mw->r->scheds, mw->r->nr_scheds, m->owner);
-	uint64_t kva;
-
-	mw->render.arena_user = mw->render.arena_kern = 0;
-	if (m->type == MAP_ARENA ? set_arena(mw, m->kva) : false)
-		return;
-	if (sched && !row_u64(scheds, sched, KTD_SCHED_ARENA_MAP, &kva) && kva &&
-	    set_arena(mw, kva))
-		return;
-	for (int pass = 0; pass < 2; pass++) {
-		for (size_t i = 0; i < mw->nr_arenas; i++) {
-			row_t row = maps[mw->arenas[i]];
-
-			if ((pass || (m->owner && row_u64_or(t, row, KTD_MAP_OWNER_SCHED, 0) ==
-						   m->owner)) &&
-			    set_arena(mw, row_u64_or(t, row, KTD_MAP_KVA, 0)))
-				return;
-		}
-	}
-}
-
 static void write_map(struct map_writer *mw, struct map *m)
 {
 	struct jsonw *w = mw->w;
@@ -252,6 +214,7 @@ static void write_map(struct map_writer *mw, struct map *m)
 	cut_error(m);
 	if (m->form)
 		map_btf_choose(mw->r, m);
+	m->has_slot = mw->r->sdt && m->btf && sdt_member(m->btf, m->value_type, &m->slot_off);
 	mw->nr_fields = m->form ? fields_load(mw->r, m->kva, mw->fields, MAP_MAX_FIELDS) : 0;
 	map_content_write(mw, m);
 	if (m->unreadable)
@@ -281,6 +244,11 @@ static bool find_object(void *ctx, uint64_t kva, struct render_object *ret)
 	return object_find(((struct map_writer *)ctx)->r, kva, ret);
 }
 
+static bool find_slot(void *ctx, uint64_t kva, struct render_slot *ret)
+{
+	return sdt_slot(((struct map_writer *)ctx)->r->sdt, kva, ret);
+}
+
 static bool find_cast(void *ctx, const struct btf *btf, const struct btf_type *owner,
 		      uint32_t off, struct cast_hit *ret)
 {
@@ -302,11 +270,8 @@ static void set_guest(struct map_writer *mw)
 		mw->render.page_size = v;
 }
 
-/* 0 or -ENOMEM. */
-static int writer_init(struct map_writer *mw, struct report *r, struct jsonw *w)
+int map_writer_init(struct map_writer *mw, struct report *r, struct jsonw *w)
 {
-	const struct table *t = report_table(r, KTD_TBL_MAP);
-
 	*mw = (struct map_writer){
 		.r = r, .w = w, .bulk = r->bulk,
 		.budget = r->snap->bytes * BUDGET_FACTOR + BUDGET_MIN,
@@ -323,14 +288,14 @@ static int writer_init(struct map_writer *mw, struct report *r, struct jsonw *w)
 	mw->casts = report_casts(r);
 	if (mw->casts)
 		mw->render.cast = find_cast;
+	if (r->sdt)
+		mw->render.slot = find_slot;
 	set_guest(mw);
-	for (size_t i = 0; i < t->nr_rows && mw->nr_arenas < ARRAY_SIZE(mw->arenas); i++)
-		if (row_u64_or(t, mw->maps[i], KTD_MAP_MAP_TYPE, 0) == MAP_ARENA)
-			mw->arenas[mw->nr_arenas++] = i;
+	mw->render.arenas = mw->arenas;
 	return 0;
 }
 
-static void writer_deinit(struct map_writer *mw)
+void map_writer_deinit(struct map_writer *mw)
 {
 	free(mw->maps);
 	free(mw->buf);
@@ -344,8 +309,8 @@ static void write_row(struct map_writer *mw, row_t row)
 
 	if (is_tooling(report_table(mw->r, KTD_TBL_MAP), row))
 		return;
-	load_map(mw->r, row, &m);
-	choose_arena(mw, &m, mw->maps);
+	map_load(mw->r, row, &m);
+	mw->render.nr_arenas = arenas_of_map(mw->r, &m, mw->arenas);
 	write_map(mw, &m);
 }
 
@@ -354,10 +319,10 @@ void maps_write(struct report *r, struct jsonw *w)
 	_cleanup_free_ struct map_writer *mw = calloc(1, sizeof(*mw));
 
 	jsonw_arr(w);
-	if (mw && !writer_init(mw, r, w)) {
+	if (mw && !map_writer_init(mw, r, w)) {
 		for (size_t i = 0; i < report_table(r, KTD_TBL_MAP)->nr_rows; i++)
 			write_row(mw, mw->maps[i]);
-		writer_deinit(mw);
+		map_writer_deinit(mw);
 	} else if (!w->error) {
 		w->error = -ENOMEM;
 	}
@@ -374,7 +339,7 @@ struct map_texts *map_texts_create(struct report *r)
 {
 	struct map_texts *mt = malloc(sizeof(*mt));
 
-	if (mt && writer_init(&mt->mw, r, &mt->w)) {
+	if (mt && map_writer_init(&mt->mw, r, &mt->w)) {
 		free(mt);
 		return NULL;
 	}
@@ -384,7 +349,7 @@ struct map_texts *map_texts_create(struct report *r)
 void map_texts_destroy(struct map_texts *mt)
 {
 	if (mt)
-		writer_deinit(&mt->mw);
+		map_writer_deinit(&mt->mw);
 	free(mt);
 }
 
@@ -406,60 +371,6 @@ const char *map_text(struct map_texts *mt, uint64_t kva, size_t *len_ret)
 		return NULL;
 	*len_ret = len;
 	return mt->buf;
-}
-
-/* ------------------------------------------------------------------- sdt_alloc */
-
-static bool has_struct(const struct btf *btf, const char *name)
-{
-	return btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT) > 0;
-}
-
-static const char *sdt_reason(struct report *r)
-{
-	_cleanup_free_ row_t *maps = report_sorted(r, KTD_TBL_MAP, KTD_MAP_ID);
-	const struct table *t = report_table(r, KTD_TBL_MAP);
-	const struct table *freeze = report_table(r, KTD_TBL_FREEZE);
-	row_t arena = NULL, bss = NULL, row = snapshot_single(r->snap, KTD_TBL_FREEZE);
-	const struct btf *btf = NULL;
-	uint64_t kva, user = 0, kern = 0, v;
-
-	for (size_t i = 0; maps && i < t->nr_rows; i++) {
-		uint64_t type = row_u64_or(t, maps[i], KTD_MAP_MAP_TYPE, 0);
-		const char *name;
-		size_t len;
-
-		if (!arena && type == MAP_ARENA)
-			arena = maps[i];
-		if (bss || type != MAP_ARRAY || row_str(t, maps[i], KTD_MAP_NAME, &name, &len) ||
-		    len < 4 || memcmp(name + len - 4, ".bss", 4) ||
-		    !row_u64_or(t, maps[i], KTD_MAP_BTF_KVA, 0))
-			continue;
-		bss = maps[i];
-		btf = report_btf(r, row_u64_or(t, bss, KTD_MAP_BTF_KVA, 0), NULL);
-	}
-	if (arena && !row_u64(t, arena, KTD_MAP_KVA, &kva)) {
-		map_fact(r, kva, "user_vm_start", &user);
-		map_fact(r, kva, "kern_vm_start", &kern);
-		if (!kern && row &&
-		    !row_u64(freeze, row, KTD_FREEZE_TRUNCATED_AT_US, &v))
-			return "dump deadline exceeded before sdt_alloc pre-pass could run";
-		if (user & UINT32_MAX)
-			return "user_vm_start is not 4 GiB-aligned; low-32 keying disabled";
-		if (!btf)
-			return "no scheduler .bss map (or .bss has no program BTF)";
-	}
-	/* ktstr says of no arena at all that it is not aligned. */
-	if (!kern)
-		return "no arena map captured (kern_vm_start unavailable)";
-	if (!has_struct(btf, "scx_allocator"))
-		return "scheduler BTF does not declare struct scx_allocator";
-	return "sdt_alloc is not decoded by this version of ktcollect; the arena's pages are in maps";
-}
-
-void maps_report_sdt_reason(struct report *r)
-{
-	yyjson_mut_obj_add_str(r->doc, r->top, "sdt_alloc_unavailable", sdt_reason(r));
 }
 
 /* ------------------------------------------------------------------- under ktdump */
@@ -538,7 +449,7 @@ static void map_detail(struct report *r, yyjson_mut_val *obj, row_t row)
 	struct map m;
 	const char *type;
 
-	load_map(r, row, &m);
+	map_load(r, row, &m);
 	json_add_cols(r->doc, obj, t, row, NULL);
 	type = map_type_name(m.type);
 	if (type)

@@ -36,6 +36,8 @@ struct map {
 
 	const struct btf *btf;		/* NULL: bytes only */
 	uint32_t key_type, value_type;	/* 0 none */
+	uint64_t slot_off;		/* of the value's pointer to a slot of an allocator */
+	bool has_slot;			/* there is one */
 
 	uint64_t broken;		/* records that cannot be what they say */
 	char error[1200];
@@ -64,9 +66,8 @@ struct map_writer {
 	size_t nr_fields;
 	struct fwd_index fwd;
 	row_t *maps;			/* rows by id */
-	size_t arenas[MAP_MAX_ARENAS];	/* among these */
+	struct arena arenas[MAP_MAX_ARENAS];	/* of the map that is being written */
 	const struct casts *casts;	/* NULL: nothing is known */
-	size_t nr_arenas;
 	uint64_t budget;		/* bytes of content that may still be written */
 	uint8_t *buf;			/* MAP_MAX_VALUE at most */
 	size_t room;
@@ -77,6 +78,16 @@ void map_error(struct map *m, const char *fmt, ...) __printf(2, 3);
 bool map_form_is(const struct map *m, const char *form);
 /* One fact of a map; false when it did not come. */
 bool map_fact(const struct report *r, uint64_t kva, const char *name, uint64_t *ret);
+
+/* What the guest said of a map; its BTF is not looked for. */
+void map_load(struct report *r, row_t row, struct map *ret);
+
+/* 0 or -ENOMEM. map_writer_deinit() only after 0. */
+int map_writer_init(struct map_writer *mw, struct report *r, struct jsonw *w);
+void map_writer_deinit(struct map_writer *mw);
+
+/* arena.c: of what the programs of this map use, best first; at most MAP_MAX_ARENAS. */
+size_t arenas_of_map(struct report *r, const struct map *m, struct arena *ret);
 
 /* map_content.c: keys of ktstr's form, up to but without "error"; then the others. */
 void map_content_write(struct map_writer *mw, struct map *m);

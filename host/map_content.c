@@ -9,12 +9,12 @@
 #include <string.h>
 
 #include "map.h"
+#include "sdt_alloc.h"
 
 #define RINGBUF_BUSY	(1u << 31)
 #define RINGBUF_DISCARD	(1u << 30)
 #define RINGBUF_HEAD	8		/* u32 length and flags, u32 page offset */
 #define BUILD_ID_BYTES	32		/* struct bpf_stack_build_id */
-#define ARENA_SPAN	(1ull << 32)	/* no arena is larger */
 
 static uint64_t padded(uint64_t n)
 {
@@ -229,6 +229,25 @@ static void write_value(struct map_writer *mw, const struct map *m, const struct
 	key_hex(mw->w, "value_hex", data, len);
 }
 
+/* What the value's pointer to a slot leads to. */
+static void write_payload(struct map_writer *mw, struct map *m, const struct bulk_record *rec,
+			  const uint8_t *value, uint64_t len)
+{
+	struct sdt_payload p;
+	size_t have;
+
+	if (!m->has_slot || rec->flags & KTD_RECORD_VALUE_BAD || len < sizeof(uint64_t) ||
+	    m->slot_off > len - sizeof(uint64_t) ||
+	    !sdt_payload_find(mw->r->sdt, m, mw->arenas, mw->render.nr_arenas,
+			      load64(value + m->slot_off), &p))
+		return;
+	have = load(mw, m, p.kva, p.size);
+	if (have < p.size)
+		return;
+	jsonw_key(mw->w, "payload");
+	render_value(&mw->render, p.btf, p.id, mw->buf, have);
+}
+
 static void write_hash(struct map_writer *mw, struct map *m)
 {
 	struct records rs = records_of(mw, m, "entries");
@@ -246,6 +265,7 @@ static void write_hash(struct map_writer *mw, struct map *m)
 		entry_begin(&rs);
 		write_key(mw, m, rec);
 		write_value(mw, m, rec, value, len, false);
+		write_payload(mw, m, rec, value, len);
 		jsonw_obj_end(mw->w);
 	}
 	records_end(&rs);
@@ -288,6 +308,8 @@ static void write_storage(struct map_writer *mw, struct map *m)
 			rec->flags & KTD_RECORD_KEY_BAD ? 0 : sizeof(uint64_t));
 		write_value(mw, m, rec, rec->data + sizeof(uint64_t),
 			    rec->len - sizeof(uint64_t), true);
+		write_payload(mw, m, rec, rec->data + sizeof(uint64_t),
+			      rec->len - sizeof(uint64_t));
 		jsonw_obj_end(mw->w);
 	}
 	records_end(&rs);

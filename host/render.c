@@ -67,7 +67,9 @@ struct target {			/* what a pointer points to */
 	const struct btf *btf;
 	const struct btf_type *t;
 	uint32_t id;
+	uint32_t skip;		/* bytes before it */
 	uint64_t size;
+	bool by_slot;		/* the allocator knew what it is */
 };
 
 static void typed(struct walk *w, const struct btf *btf, const struct btf_type *t, uint32_t id,
@@ -1360,9 +1362,19 @@ static uint32_t find_body(struct walk *w, const struct btf *btf, const struct bt
 	return found;
 }
 
-/* False: a reason was written. what: "arena chase" and such. */
+/* Types that say nothing about what an allocator has put there. */
+static bool is_opaque(const struct btf_type *t, const char *type)
+{
+	return btf_kind(t) == BTF_KIND_FWD || btf_kind(t) == BTF_KIND_UNKN ||
+	       (is_composite(t) && !strcmp(type, "sdt_data"));
+}
+
+/*
+ * False: a reason was written. what: "arena chase" and such. slot: what is allocated there,
+ * NULL for nothing.
+ */
 static bool find_target(struct walk *w, const char *what, const struct btf *btf, uint32_t id,
-			struct target *ret)
+			const struct render_slot *slot, struct target *ret)
 {
 	struct target g = { .btf = btf, .id = id };
 	const char *type, *kind;
@@ -1381,7 +1393,7 @@ static bool find_target(struct walk *w, const char *what, const struct btf *btf,
 		g.id = find_body(w, btf, g.t, id);
 		if (g.id) {
 			g.t = btf__type_by_id(btf, g.id);
-		} else if (w->r->resolve_fwd && w->r->resolve_fwd(w->r->ctx, type, is_union,
+		} else if (!slot && w->r->resolve_fwd && w->r->resolve_fwd(w->r->ctx, type, is_union,
 								  &g.btf, &g.id)) {
 			g.t = render_peel(g.btf, &g.id);
 			if (!g.t || !is_composite(g.t)) {
@@ -1389,6 +1401,15 @@ static bool find_target(struct walk *w, const char *what, const struct btf *btf,
 					what, g.id);
 				return false;
 			}
+		}
+	}
+	if (slot && is_opaque(g.t, type)) {
+		g = (struct target){ .btf = slot->btf, .id = slot->id, .skip = slot->skip,
+				     .by_slot = true };
+		g.t = render_peel(g.btf, &g.id);
+		if (!g.t) {
+			skipped(w, "%s target type id %u unresolvable", what, slot->id);
+			return false;
 		}
 	}
 	switch (btf_kind(g.t)) {
@@ -1435,10 +1456,11 @@ static bool find_target(struct walk *w, const char *what, const struct btf *btf,
 	return true;
 }
 
-/* The object at kva of the image, of which max bytes may be looked at. */
-static void object_at(struct walk *w, const struct target *g, uint64_t value, uint64_t kva,
-		      uint64_t max, unsigned int depth)
+/* What is at a place of the image; value: the pointer to it. */
+static void object_at(struct walk *w, const struct target *g, uint64_t value,
+		      const struct arena_place *at, unsigned int depth)
 {
+	uint64_t max = at->len > g->skip ? at->len - g->skip : 0, kva;
 	struct render *r = w->r;
 	size_t want = g->size < RENDER_MAX_CHASE ? g->size : RENDER_MAX_CHASE, have = 0;
 	uint8_t *buf;
@@ -1446,17 +1468,29 @@ static void object_at(struct walk *w, const struct target *g, uint64_t value, ui
 	if (r->path_len >= RENDER_MAX_PATH)
 		return;
 	buf = w->chase[r->path_len];
-	if (kva)
+	if (at->kva && !__builtin_add_overflow(at->kva, g->skip, &kva))
 		have = bulk_have(r->bulk, kva, want < max ? want : max);
 	if (!have || bulk_read(r->bulk, kva, buf, have)) {
-		skipped(w, "not captured: %zu bytes from 0x%" PRIx64 " (not mapped, or not in the snapshot)",
-			want, value);
+		if (at->whole && at->kva)
+			skipped(w, "arena read failed (cross-page boundary or unmapped page); needed %zu bytes from 0x%"
+				PRIx64, g->skip + want, value);
+		else
+			skipped(w, "not captured: %zu bytes from 0x%" PRIx64 " (not mapped, or not in the snapshot)",
+				g->skip + want, value);
 		return;
 	}
 	r->path[r->path_len++] = value;
 	jsonw_key(w->out, "deref");
 	sliced(w, g->btf, g->t, g->id, g->size, buf, have, depth + 1);
 	r->path_len--;
+}
+
+static void kernel_object(struct walk *w, const struct target *g, uint64_t value,
+			  unsigned int depth)
+{
+	struct arena_place at = { .kva = value, .len = UINT64_MAX - value };
+
+	object_at(w, g, value, &at, depth);
 }
 
 /* The bits at kva; the kernel has as many of them as CPUs are possible. */
@@ -1534,8 +1568,8 @@ static void kernel_pointer(struct walk *w, const struct btf *btf, uint32_t id,
 		mask_at(w, value);
 	} else if (f && f->btf != w->r->kernel) {
 		/* An object of the program's own, which only this pointer holds. */
-		if (find_target(w, "kptr", btf, id, &g))
-			object_at(w, &g, value, value, UINT64_MAX - value, depth);
+		if (find_target(w, "kptr", btf, id, NULL, &g))
+			kernel_object(w, &g, value, depth);
 	} else if (size_of(btf, t, &size) && !size) {
 		skipped(w, "pointee BTF size is 0 (incomplete type)");
 	}
@@ -1561,19 +1595,13 @@ static bool arena_tag(const struct btf *btf, uint32_t id)
 	return false;
 }
 
-static bool in_window(const struct render *r, uint64_t value)
+/* The value decides; one of 32 bits only where the programs say that it is such a pointer. */
+static bool in_arena(const struct render *r, const struct btf *btf, uint32_t id, uint64_t value,
+		     struct arena_place *at)
 {
-	uint64_t size = r->arena_size ? r->arena_size : 1ULL << 32, end;
-
-	return r->arena_user && !__builtin_add_overflow(r->arena_user, size, &end) &&
-	       value >= r->arena_user && value < end;
-}
-
-/* The value decides; one of 32 bits is how the kernel's side stores such a pointer. */
-static bool in_arena(const struct render *r, const struct btf *btf, uint32_t id, uint64_t value)
-{
-	return in_window(r, value) ||
-	       (r->arena_user && value <= UINT32_MAX && arena_tag(btf, id));
+	return r->nr_arenas &&
+	       arena_find(r->arenas, r->nr_arenas, value,
+			  value <= UINT32_MAX && arena_tag(btf, id), at);
 }
 
 /* False: a reason was written, or there is nothing to follow with. */
@@ -1596,29 +1624,44 @@ static bool may_follow(struct walk *w, uint64_t value)
 	return true;
 }
 
-static void arena_object(struct walk *w, const struct btf *btf, uint32_t id, uint64_t value,
-			 unsigned int depth)
+/* deferred: only the allocator can tell what it is, id is 0. Whether it did tell. */
+static bool arena_object(struct walk *w, const struct btf *btf, uint32_t id, bool deferred,
+			 uint64_t value, const struct arena_place *at, unsigned int depth)
 {
-	/* The lower half counts, and what is behind its end is not the arena. */
-	uint64_t low = (uint32_t)value, kva;
+	struct render_slot slot = {};
+	bool allocated = at->kva && w->r->slot && w->r->slot(w->r->ctx, at->kva, &slot);
 	struct target g;
 
-	if (!find_target(w, "arena chase", btf, id, &g))
-		return;
-	if (!w->r->arena_kern || __builtin_add_overflow(w->r->arena_kern, low, &kva))
-		kva = 0;
-	object_at(w, &g, value, kva, (1ULL << 32) - low, depth);
+	if (allocated && slot.shown) {
+		skipped(w, "already rendered in sdt_allocations");
+		return false;
+	}
+	if (deferred && !allocated) {
+		skipped(w, "arena chase: STX-flow path tagged slot as Arena with deferred resolve; bridge had no entry for 0x%"
+			PRIx64, value);
+		return false;
+	}
+	/* Of nothing, then. */
+	if (deferred)
+		btf = slot.btf;
+	if (!find_target(w, "arena chase", btf, id, allocated ? &slot : NULL, &g))
+		return false;
+	object_at(w, &g, value, at, depth);
+	return g.by_slot;
 }
 
-static void follow(struct walk *w, const struct btf *btf, const struct btf_type *t,
-		   const uint8_t *data, uint64_t value, unsigned int depth)
+/* The annotation, NULL for none. */
+static const char *follow(struct walk *w, const struct btf *btf, const struct btf_type *t,
+			  const uint8_t *data, uint64_t value, unsigned int depth)
 {
+	struct arena_place at;
+
 	if (!may_follow(w, value))
-		return;
-	if (in_arena(w->r, btf, t->type, value))
-		arena_object(w, btf, t->type, value, depth);
-	else
-		kernel_pointer(w, btf, t->type, data, value, depth);
+		return NULL;
+	if (in_arena(w->r, btf, t->type, value, &at))
+		return arena_object(w, btf, t->type, false, value, &at, depth) ? "sdt_alloc" : NULL;
+	kernel_pointer(w, btf, t->type, data, value, depth);
+	return NULL;
 }
 
 /* Of the kernel's memory only what the guest thought of is there. */
@@ -1642,7 +1685,7 @@ static void kernel_cast(struct walk *w, const struct cast_hit *hit, uint64_t val
 		mask_at(w, value);
 		return;
 	}
-	if (!find_target(w, "kernel cast", hit->btf, hit->id, &g))
+	if (!find_target(w, "kernel cast", hit->btf, hit->id, NULL, &g))
 		return;
 	if (!(value >> 63)) {
 		skipped(w, "kernel read_kva failed at 0x%" PRIx64 " (unmapped page or no PTE); needed %"
@@ -1656,14 +1699,16 @@ static void kernel_cast(struct walk *w, const struct cast_hit *hit, uint64_t val
 			PRIx64 " (likely freed slab object freelist pointer)", value);
 		return;
 	}
-	object_at(w, &g, value, value, UINT64_MAX - value, depth);
+	kernel_object(w, &g, value, depth);
 }
 
 static void cast_node(struct walk *w, const struct cast_hit *hit, const uint8_t *data,
 		      unsigned int depth)
 {
 	uint64_t value = load(data, sizeof(value));
-	bool arena = hit->arena;
+	struct render *r = w->r;
+	bool arena = hit->arena, by_slot = false;
+	struct arena_place at;
 
 	if (!may_render(w, depth))
 		return;
@@ -1672,19 +1717,19 @@ static void cast_node(struct walk *w, const struct cast_hit *hit, const uint8_t 
 	jsonw_u64(w->out, value);
 	/* Where it points to is seen best by its value. */
 	if (value)
-		arena = in_window(w->r, value) || (hit->arena && value <= UINT32_MAX &&
-						   w->r->arena_user);
+		arena = r->nr_arenas &&
+			arena_find(r->arenas, r->nr_arenas, value, hit->arena, &at);
 	if (value && may_follow(w, value)) {
-		if (!arena)
-			kernel_cast(w, hit, value, depth);
-		else if (hit->id)
-			arena_object(w, hit->btf, hit->id, value, depth);
+		if (arena)
+			by_slot = arena_object(w, hit->btf, hit->id, !hit->id, value, &at, depth);
 		else
-			skipped(w, "arena chase: STX-flow path tagged slot as Arena with deferred resolve; bridge had no entry for 0x%"
-				PRIx64, value);
+			kernel_cast(w, hit, value, depth);
 	}
 	jsonw_key(w->out, "cast_annotation");
-	jsonw_str(w->out, arena ? "cast→arena" : "cast→kernel");
+	if (by_slot)
+		jsonw_str(w->out, "cast→arena (sdt_alloc)");
+	else
+		jsonw_str(w->out, arena ? "cast→arena" : "cast→kernel");
 	if (value)
 		label(w->r, value);
 	jsonw_obj_end(w->out);
@@ -1704,7 +1749,12 @@ static void ptr_node(struct walk *w, const struct btf *btf, const struct btf_typ
 	jsonw_key(w->out, "value");
 	jsonw_u64(w->out, value);
 	if (value) {
-		follow(w, btf, t, data, value, depth);
+		const char *note = follow(w, btf, t, data, value, depth);
+
+		if (note) {
+			jsonw_key(w->out, "cast_annotation");
+			jsonw_word(w->out, note);
+		}
 		label(w->r, value);
 	}
 	w->leaf.at = w->leaf.end = w->out->fill;

@@ -10,6 +10,7 @@
 
 #include <bpf/btf.h>
 
+#include "arena.h"
 #include "bulk.h"
 #include "cast.h"
 #include "jsonw.h"
@@ -42,6 +43,13 @@ struct render_object {		/* a kernel object that the guest named */
 	uint64_t id;
 };
 
+struct render_slot {		/* what an allocator has given out */
+	const struct btf *btf;	/* of what is in it */
+	uint32_t id;
+	uint32_t skip;		/* bytes from the pointer to there */
+	bool shown;		/* elsewhere in the report */
+};
+
 /* Text of a member or element that is the same for every value of it. */
 struct render_text {
 	const void *key;	/* the member, or the type where it is an element */
@@ -66,14 +74,16 @@ struct render {
 	const struct btf *kernel;		/* the guest's own */
 	uint32_t nr_cpu_ids;			/* 0 unknown: no limit */
 	uint32_t page_size;			/* 0: 4096 */
-	uint64_t arena_user, arena_kern;	/* user_vm_start, kern_vm_start; 0: no arena */
-	uint64_t arena_size;			/* window in bytes; 0: 4 GiB */
+	const struct arena *arenas;		/* in which pointers are followed */
+	size_t nr_arenas;
 
 	/* A complete struct or union of that name in some BTF of the guest; false: none. */
 	bool (*resolve_fwd)(void *ctx, const char *name, bool is_union, const struct btf **btf_ret,
 			    uint32_t *id_ret);
 	/* A kernel object at this address; false: nothing is known about it. */
 	bool (*object)(void *ctx, uint64_t kva, struct render_object *ret);
+	/* Allocated memory that begins here, in kernel addresses; false: there is none. */
+	bool (*slot)(void *ctx, uint64_t kva, struct render_slot *ret);
 	/* The u64 at off of this struct, union or DATASEC is a pointer; false: a number. */
 	bool (*cast)(void *ctx, const struct btf *btf, const struct btf_type *owner, uint32_t off,
 		     struct cast_hit *ret);

@@ -255,7 +255,9 @@ static void single_report(struct report *r)
 
 	r->maps = yyjson_mut_obj_add_arr(r->doc, r->top, "maps");
 	regs_report(r);
-	maps_report_sdt_reason(r);
+	sdt_report(r);
+	scx_static_report(r);
+	sdt_report_reason(r);
 	progs_report(r);
 	cputime_report(r);
 	numa_report(r);
@@ -465,6 +467,7 @@ static void ktdump_detail(struct report *r)
 	progs_detail(r);
 	code_detail(r);
 	maps_detail(r);
+	sdt_detail(r);
 	btfs_detail(r);
 	enums_detail(r);
 	if (report_table(r, KTD_TBL_SECTION)->header)
@@ -527,6 +530,8 @@ static void counted_free(void *ctx, void *ptr)
 
 static void report_deinit(struct report *r)
 {
+	sdt_destroy(r->sdt);
+	free(r->arenas);
 	casts_free(r->casts);
 	btfs_deinit(r);
 	yyjson_mut_doc_free(r->doc);
@@ -597,6 +602,8 @@ static void write_single(struct report *r, struct jsonw *w)
 		jsonw_key(w, yyjson_mut_get_str(key));
 		if (val == r->maps)
 			maps_write(r, w);
+		else if (r->sdt && val == r->sdt_list)
+			sdt_write(r, w);
 		else
 			jsonw_val(w, val);
 	}

@@ -9,6 +9,7 @@
 
 #include <bpf/btf.h>
 
+#include "arena.h"
 #include "bulk.h"
 #include "cast.h"
 #include "json.h"
@@ -37,6 +38,11 @@ struct list_ref {		/* LIST rows by kind and owner, in order of arrival */
 	size_t row;
 };
 
+struct report_arena {
+	uint64_t map_kva, owner;
+	struct arena arena;
+};
+
 struct report {
 	const struct snapshot *snap;
 	const struct report *early;	/* the same scheduler half-way into its stall, or NULL */
@@ -58,6 +64,11 @@ struct report {
 	size_t nr_progs_by_kva, nr_insns;
 	struct casts *casts;		/* see report_casts() */
 	bool casts_tried;
+	struct report_arena *arenas;	/* see arenas_of_map() */
+	size_t nr_arenas;
+	bool arenas_known;
+	struct sdt *sdt;		/* NULL: there are no allocators */
+	yyjson_mut_val *sdt_list;	/* as maps, for sdt_write() */
 };
 
 /* Beside the snapshot itself. */
@@ -175,6 +186,10 @@ const struct casts *report_casts(struct report *r);
  */
 void maps_write(struct report *r, struct jsonw *w);
 
+/* The same for what allocators have given out: value of the key "sdt_allocations". */
+void sdt_write(struct report *r, struct jsonw *w);
+void sdt_destroy(struct sdt *s);
+
 /*
  * Single maps, as maps_write() writes them; text of up to MAP_TEXT_MAX, which lives until
  * the next call. NULL when it is longer, or there is no such map.
@@ -209,7 +224,9 @@ yyjson_mut_val *dual_maps(struct report *early, struct report *late);
 /* ktstr's keys, in the order in which it writes them. */
 void regs_report(struct report *r);
 void perf_report(struct report *r);
-void maps_report_sdt_reason(struct report *r);
+void sdt_report(struct report *r);
+void scx_static_report(struct report *r);
+void sdt_report_reason(struct report *r);
 void progs_report(struct report *r);
 void cputime_report(struct report *r);
 void numa_report(struct report *r);
@@ -236,6 +253,7 @@ void cputime_detail(struct report *r);
 void progs_detail(struct report *r);
 void code_detail(struct report *r);
 void maps_detail(struct report *r);
+void sdt_detail(struct report *r);
 void btfs_detail(struct report *r);
 void enums_detail(struct report *r);
 

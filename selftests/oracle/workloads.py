@@ -183,6 +183,18 @@ def test_objects(ctx):
         exit_line(r.ended())
 
 
+@workload
+def test_typed(ctx):
+    """Allocators in an arena: slots of tasks and cgroups, lists, trees, what leads nowhere; a static region."""
+    with Oracle(ctx) as r:
+        r.g.sh("mkdir -p /sys/fs/cgroup/one /sys/fs/cgroup/two")
+        r.scheduler("/typed.bpf.o")
+        r.g.start("work once trigger")
+        r.dump()
+        finish(r)
+        exit_line(r.ended())
+
+
 def foreign(ctx, name):
     """Builds a scheduler of the kernel's own tools/sched_ext, or its object; its path."""
     out = os.path.join(ORACLE, ctx.release, "bin")

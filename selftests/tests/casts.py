@@ -28,6 +28,9 @@ TRUTH = {
 OTHERS = {
     "dsq": {("row", "task"): ("task_struct", False)},
     "manyq": {("row", "task"): ("task_struct", False)},
+    "typed": {(".bss", "region"): (None, True), ("note", "leaf"): ("ty_leaf", True),
+              ("typed_cgrp", "list"): ("ty_node", False), ("typed_task_ctx", "group"): ("typed_cgrp", False),
+              ("typed_task_ctx", "task"): ("task_struct", False)},
 }
 ARENA, KERNEL = "cast→arena", "cast→kernel"
 

@@ -563,6 +563,13 @@ static void test_arena(void **state)
 	RUN(VALUE(2, BSS, 112), LDX(3, 2, 0), VALUE(4, BSS, 0), STX(4, 3, 0), LDX(1, 4, 0), MOV32(1, 1),
 	    AST(1, 3, 4096), EXIT());
 	NONE();
+	/* Null on one way: nothing is read on that one, which says nothing about the other. */
+	RUN(MAP(1, HASH), HELPER(HTAB_LOOKUP), JEQI(0, 0, 1), ADDI(0, 56), JEQI(0, 0, 5),
+	    LDX(1, 0, 0), JEQI(1, 0, 3), MOV32(1, 1), MOVI(3, 0), AST(1, 3, 0), EXIT());
+	only(val, 0, own, 0, true);
+	RUN(MAP(1, HASH), HELPER(HTAB_LOOKUP), JEQI(0, 0, 1), ADDI(0, 56), JNEI(0, 0, 1), EXIT(),
+	    LDX(1, 0, 0), JEQI(1, 0, 3), MOV32(1, 1), MOVI(3, 0), AST(1, 3, 0), EXIT());
+	only(val, 0, own, 0, true);
 	/* A part of what was allocated: in the arena, but not what is at its beginning. */
 	RUN(KFUNC(ALLOC), JEQI(0, 0, 8), MOV32(1, 0), MOVI(3, 0), AST(1, 3, 0), ASTW(1, 3, 8),
 	    ADDI(0, 256), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT());

@@ -26,6 +26,7 @@
 
 static struct btf *btf;
 static struct render r;
+static struct arena arena;
 
 /* Ids of what most tests need. */
 static int u8, u16, u32, u64, s8, s32, s64, boolean, chr;
@@ -50,7 +51,8 @@ static int new_btf(void **state)
 	s64 = id_of(btf__add_int(btf, "s64", 8, SIGNED));
 	boolean = id_of(btf__add_int(btf, "_Bool", 1, BTF_INT_BOOL));
 	chr = id_of(btf__add_int(btf, "char", 1, BTF_INT_CHAR));
-	r = (struct render){};
+	arena = (struct arena){};
+	r = (struct render){ .arenas = &arena };
 	return 0;
 }
 
@@ -703,12 +705,13 @@ static void test_arena(void **state)
 	field("key", u64, 64, 0);
 	type_of(pn)->type = node;
 
-	r.arena_user = USER;
+	arena.user = USER;
+	r.nr_arenas = 1;
 	expect_ptr(pn, USER + 0x2000, PTR(17592186052608, ""));	/* nobody who reads */
 	mem(KERN + 0x2000, list, sizeof(list));
 	expect_ptr(pn, USER + 0x2000, PTR(17592186052608,
 		   SKIP("not captured: 16 bytes from 0x100000002000 (not mapped, or not in the snapshot)")));
-	r.arena_kern = KERN;
+	arena.kern = KERN;
 	expect_ptr(pn, USER + 0x2000, PTR(17592186052608, DEREF(STRUCT("'node'",
 		   MEMBER("next", PTR(17592186052624, DEREF(STRUCT("'node'",
 			  MEMBER("next", PTR(17592186052608, SKIP("cycle → 0x100000002000"))) ","
@@ -729,15 +732,18 @@ static void test_arena(void **state)
 	/* Partly there: that part. */
 	expect_ptr(pn, USER + 0x2018, PTR(17592186052632, DEREF(CUT(16, 8, STRUCT("'node'",
 		   MEMBER("next", PTR(2, "")))))));
+	/* All pages came, so it is the guest that has no more. */
+	arena.whole = true;
+	expect_ptr(pn, USER + 0x3000, PTR(17592186056704,
+		   SKIP("arena read failed (cross-page boundary or unmapped page); needed 16 bytes from 0x100000003000")));
+	arena.whole = false;
 	/* Outside of the window. */
 	expect_ptr(pn, USER - 8, PTR(17592186044408, ""));
 	expect_ptr(pn, USER + (1ULL << 32), PTR(17596481011712, ""));
-	r.arena_size = 0x2000;
-	expect_ptr(pn, USER + 0x2000, PTR(17592186052608, ""));
-	r.arena_size = 0;
-	r.arena_user = UINT64_MAX - 100;
+	arena.user = UINT64_MAX - 100;
 	expect_ptr(pn, UINT64_MAX, PTR(18446744073709551615, ""));
-	r.arena_user = USER;
+	arena.user = USER;
+	r.nr_arenas = 1;
 	/* As the kernel's side stores it. */
 	p = add_ptr(id_of(btf__add_type_tag(btf, "address_space(1)", u64)));
 	expect_ptr(p, 0x2008, PTR(8200, DEREF(UINT(64, 1))));
@@ -821,6 +827,111 @@ static void test_arena(void **state)
 	EXPECT_SKIP(id, "type id %d unresolvable");
 }
 
+/* Addresses to places, with several arenas and all the sizes that pages have. */
+static void test_arena_find(void **state)
+{
+	/* kern_vm_start is behind half of the guard: 32 KiB, or 64 KiB where pages are so large. */
+	static const struct arena v[] = {
+		{ .user = USER, .kern = KERN },
+		{ .user = USER + (3ULL << 32), .kern = 0xffffc90100010000, .whole = true },
+		{ .user = USER + (6ULL << 32) + 0xfffff000, .kern = 0xffffc90300008000 },
+		{ .user = USER + (9ULL << 32) },
+		{ .user = USER, .kern = 1 },		/* never reached */
+		{ .user = UINT64_MAX - 4096, .kern = KERN },
+		{ .user = USER + (12ULL << 32), .kern = UINT64_MAX - 4096 },
+	};
+	struct arena_place at;
+	size_t nr = sizeof(v) / sizeof(v[0]);
+
+	(void)state;
+	assert_false(arena_find(v, 0, USER, true, &at));
+	assert_false(arena_find(v, nr, USER - 1, true, &at));
+	assert_true(arena_find(v, nr, USER, false, &at) && at.kva == KERN && at.len == 1ULL << 32);
+	assert_true(arena_find(v, nr, USER + 0xffffffff, false, &at) && at.kva == KERN + 0xffffffff &&
+		    at.len == 1 && !at.whole);
+	assert_false(arena_find(v, nr, USER + (1ULL << 32), true, &at));
+	for (uint64_t page = 4096; page <= 65536; page *= 4) {
+		assert_true(arena_find(v, nr, v[1].user + 5 * page + 8, false, &at));
+		assert_true(at.kva == v[1].kern + 5 * page + 8 && at.len == (1ULL << 32) - 5 * page - 8 && at.whole);
+	}
+	/* One that begins in the middle of 4 GiB: lower halves are equal all the same. */
+	assert_true(arena_find(v, nr, v[2].user + 0x1008, false, &at) && at.kva == v[2].kern + 8);
+	assert_true(arena_find(v, nr, v[2].user + 8, false, &at) && at.kva == v[2].kern + 0xfffff008 &&
+		    at.len == 0xff8);
+	/* Nothing is known but that it is one. */
+	assert_true(arena_find(v, nr, v[3].user + 8, false, &at) && !at.kva);
+	assert_false(arena_find(v, nr, UINT64_MAX - 4000, false, &at));
+	assert_true(arena_find(v, nr, v[6].user + 8192, false, &at) && !at.kva);
+	/* Lower halves. */
+	assert_false(arena_find(v, nr, 0x2008, false, &at));
+	assert_true(arena_find(v, nr, 0x2008, true, &at) && at.kva == KERN + 0x2008);
+	assert_true(arena_find(v, nr, UINT32_MAX, true, &at) && at.kva == KERN + UINT32_MAX);
+	assert_false(arena_find(v, nr, 1ULL << 32, true, &at));
+}
+
+/* Slots of 24 bytes with a header of 8: struct slotted, at 0x2000 and 0x2018. */
+static int slotted;
+static bool slot_shown;
+
+static bool find_slot(void *ctx, uint64_t kva, struct render_slot *ret)
+{
+	uint64_t off = kva - KERN - 0x2000;
+
+	(void)ctx;
+	if (off >= 48 || (off % 24 != 0 && off % 24 != 8))
+		return false;
+	*ret = (struct render_slot){ btf, slotted, 8 - off % 24, slot_shown && off < 24 };
+	return true;
+}
+
+static void test_slots(void **state)
+{
+	static const uint64_t slots[2][3] = { { 1, 11, 12 }, { 2, 21, 22 } };
+	int data, fwd, pv, pf, ps, pu, body;
+	char want[512];
+
+	(void)state;
+	slotted = add_struct("slotted", 16);
+	field("a", u64, 0, 0);
+	field("b", u64, 64, 0);
+	fwd = id_of(btf__add_fwd(btf, "somewhere", BTF_FWD_STRUCT));
+	data = id_of(btf__add_fwd(btf, "sdt_data", BTF_FWD_STRUCT));
+	pv = add_ptr(0);
+	pf = add_ptr(fwd);
+	ps = add_ptr(data);
+	pu = add_ptr(u64);
+	arena.user = USER;
+	arena.kern = KERN;
+	r.nr_arenas = 1;
+	r.slot = find_slot;
+	mem(KERN + 0x2000, slots, sizeof(slots));
+#define SLOTTED(x, y) STRUCT("'slotted'", MEMBER("a", UINT(64, x)) "," MEMBER("b", UINT(64, y)))
+#define BY_SLOT ",'cast_annotation':'sdt_alloc'"
+	/* Where the type of the pointer says nothing, to the header and to what is behind it. */
+	expect_ptr(ps, USER + 0x2000, PTR(17592186052608, DEREF(SLOTTED(11, 12)) BY_SLOT));
+	expect_ptr(pv, USER + 0x2008, PTR(17592186052616, DEREF(SLOTTED(11, 12)) BY_SLOT));
+	expect_ptr(pf, USER + 0x2018, PTR(17592186052632, DEREF(SLOTTED(21, 22)) BY_SLOT));
+	/* It says something. */
+	expect_ptr(pu, USER + 0x2008, PTR(17592186052616, DEREF(UINT(64, 11))));
+	/* Into the middle, and to where nothing is allocated. */
+	expect_ptr(pv, USER + 0x2010, PTR(17592186052624,
+		   SKIP("arena chase target type id 0 is void; chasing a void* requires runtime type info")));
+	snprintf(want, sizeof(want), PTR(17592186052656, SKIP("arena chase target struct sdt_data (type id %d) is a forward declaration; body not in this BTF")), data);
+	expect_ptr(ps, USER + 0x2030, want);
+	/* The header alone is not what it is about. */
+	body = add_struct("sdt_data", 8);
+	field("tid", u64, 0, 0);
+	expect_ptr(add_ptr(body), USER + 0x2018, PTR(17592186052632, DEREF(SLOTTED(21, 22)) BY_SLOT));
+	expect_ptr(add_ptr(body), USER + 0x2010, PTR(17592186052624,
+		   DEREF(STRUCT("'sdt_data'", MEMBER("tid", UINT(64, 12))))));
+	/* What stands elsewhere. */
+	slot_shown = true;
+	expect_ptr(pu, USER + 0x2000, PTR(17592186052608, SKIP("already rendered in sdt_allocations")));
+	expect_ptr(pv, USER + 0x2008, PTR(17592186052616, SKIP("already rendered in sdt_allocations")));
+	expect_ptr(pv, USER + 0x2020, PTR(17592186052640, DEREF(SLOTTED(21, 22)) BY_SLOT));
+	slot_shown = false;
+}
+
 static void test_depth(void **state)
 {
 	_cleanup_free_ char *text = NULL;
@@ -850,8 +961,9 @@ static void test_depth(void **state)
 	}
 
 	/* A chain of pointers. */
-	r.arena_user = USER;
-	r.arena_kern = KERN;
+	arena.user = USER;
+	r.nr_arenas = 1;
+	arena.kern = KERN;
 	for (int i = 0; i < 64; i++)
 		chain[i] = USER + 0x1000 + (i + 1) * 8;
 	mem(KERN + 0x1000, chain, sizeof(chain));
@@ -1043,8 +1155,9 @@ static void test_casts(void **state)
 	assert_int_equal(btf__add_datasec_var_info(btf, var[0], 0, 8), 0);
 	assert_int_equal(btf__add_datasec_var_info(btf, var[1], 8, 8), 0);
 	r.cast = find_cast;
-	r.arena_user = USER;
-	r.arena_kern = KERN;
+	arena.user = USER;
+	r.nr_arenas = 1;
+	arena.kern = KERN;
 	mem(KERN + 0x2000, at_user, 16);
 	mem(0xffff888000001000, at_kernel, 16);
 	mem(0xffff888000002000, slab, 16);
@@ -1063,18 +1176,30 @@ static void test_casts(void **state)
 		      PTR(18446612682070036480, DEREF(NODE(9, 10)) CAST("kernel")),
 		      PTR(17592186052608, SKIP("arena chase: STX-flow path tagged slot as Arena with deferred resolve; bridge had no entry for 0x100000002000") CAST("arena")),
 		      PTR(18446612682070036480, DEREF(NODE(9, 10)) CAST("kernel"))));
+	/* The allocator knows what it is. */
+	slotted = cast_node;
+	r.slot = find_slot;
+	value[0] = 0;
+	value[1] = 0;
+	value[5] = 0;
+	expect(&r, btf, cast_holder, value, 48,
+	       HOLDER(PTR(0, CAST("kernel")), PTR(0, CAST("arena")),
+		      PTR(17592186052608, DEREF(CUT(16, 8, STRUCT("'node'", MEMBER("a", UINT(64, 8))))) CAST("arena (sdt_alloc)")),
+		      PTR(0, CAST("kernel"))));
+	r.slot = NULL;
 	/* A freed object, a number after all, half of an address of the arena, nothing there. */
 	value[0] = 0xffff888000002000;
 	value[1] = 0x2000;
 	value[2] = 4096;
 	value[5] = 12;
-	r.arena_user = 0;
+	r.nr_arenas = 0;
 	expect(&r, btf, cast_holder, value, 24, CUT(48, 24,
 	       STRUCT("'holder'", MEMBER("typed", PTR(18446612682070040576,
 		      SKIP("kernel cast plausibility gate rejected: first qword top byte is 0xff at 0xffff888000002000 (likely freed slab object freelist pointer)") CAST("kernel"))) ","
 		      MEMBER("arena", PTR(8192, SKIP("kernel read_kva failed at 0x2000 (unmapped page or no PTE); needed 16 bytes (cast analysis may have flagged a non-pointer field)") CAST("kernel"))) ","
 		      MEMBER("vague", PTR(4096, SKIP("kernel cast target unresolved (analyzer hinted Arena with deferred resolve, but runtime value 0x1000 fell outside the arena window)") CAST("kernel"))))));
-	r.arena_user = USER;
+	arena.user = USER;
+	r.nr_arenas = 1;
 	expect(&r, btf, cast_holder, value, 16, CUT(48, 16,
 	       STRUCT("'holder'", MEMBER("typed", PTR(18446612682070040576,
 		      SKIP("kernel cast plausibility gate rejected: first qword top byte is 0xff at 0xffff888000002000 (likely freed slab object freelist pointer)") CAST("kernel"))) ","
@@ -1104,6 +1229,8 @@ int main(void)
 		TEST(test_kernel_pointers),
 		TEST(test_kptr_objects),
 		TEST(test_arena),
+		TEST(test_arena_find),
+		TEST(test_slots),
 		TEST(test_casts),
 		TEST(test_depth),
 		TEST(test_budget),

@@ -229,6 +229,20 @@ static void assert_same(const char *a, const char *b)
 		fail_msg("%.700s\nis not\n%.700s", a + from, b + from);
 }
 
+static const struct arena arena = { .user = USER, .kern = KERN };
+
+/* By the address, so that it is the same each time. */
+static bool any_slot(void *ctx, uint64_t kva, struct render_slot *ret)
+{
+	const struct btf *b = ctx;
+
+	*ret = (struct render_slot){
+		.btf = b, .id = kva / 8 % (btf__type_cnt(b) + 2), .skip = kva & 16 ? 8 : 0,
+		.shown = !(kva & 0x30),
+	};
+	return kva & 8;
+}
+
 static void render_all(const struct btf *b, struct bulk *bulk, const uint8_t *bytes)
 {
 	struct render_field fields[2];
@@ -238,8 +252,9 @@ static void render_all(const struct btf *b, struct bulk *bulk, const uint8_t *by
 	assert_true(r && fresh);
 	r->bulk = bulk;
 	r->nr_cpu_ids = odd_number(1000);
-	r->arena_user = USER;
-	r->arena_kern = KERN;
+	r->arenas = &arena;
+	r->nr_arenas = 1;
+	r->slot = any_slot;
 	r->object = any_object;
 	r->resolve_fwd = any_fwd;
 	r->ctx = (void *)b;

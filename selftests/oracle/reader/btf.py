@@ -145,7 +145,7 @@ class Renderer:
     def __init__(self, mem, nr_cpus, kernel, programs, objects, masks):
         self.mem, self.nr_cpus, self.kernel, self.programs = mem, nr_cpus, kernel, programs
         self.objects, self.masks = objects, masks
-        self.arena = self.fields = None
+        self.arenas, self.fields, self.slots = (), None, None
         self.path = []
 
     def value(self, btf, type_id, data, fields=()):
@@ -354,16 +354,18 @@ class Renderer:
         return node
 
     def in_arena(self, t, v):
-        user = self.arena[0] if self.arena else 0
-        return user and (user <= v < user + ARENA_SPAN or
-                         v >> 32 == 0 and {"arena", "address_space(1)"} & set(t.btf.tags(t.type)))
+        """The kernel's address of the start of the 4 GiB that v is in, 0: not known; None: in none."""
+        for user, kern in self.arenas:
+            if user <= v < user + ARENA_SPAN:
+                return kern
+        return self.arenas[0][1] if self.arenas and v >> 32 == 0 and {"arena", "address_space(1)"} & set(t.btf.tags(t.type)) else None
 
     def behind(self, t, v, depth, at):
         if v in self.path:
             return skipped(f"cycle → {v:#x}")
-        if self.in_arena(t, v):
-            kern, low = self.arena[1], v & 0xffffffff
-            return self.object("arena chase", t.btf, t.type, v, kern and kern + low, ARENA_SPAN - low, depth)
+        kern = self.in_arena(t, v)
+        if kern is not None:
+            return self.arena_object(t, v, kern and kern + (v & 0xffffffff), depth)
         btf, type_id, one_place = t.btf, t.type, None
         if at is not None and at in self.fields:
             btf, type_id, one_place = self.fields[at]
@@ -375,6 +377,18 @@ class Renderer:
         if size_of(target) == 0:
             return skipped("pointee BTF size is 0 (incomplete type)")
         return {}
+
+    def arena_object(self, t, v, kva, depth):
+        btf, type_id, skip, room = t.btf, t.type, 0, ARENA_SPAN - (v & 0xffffffff)
+        if self.slots.rendered(kva):
+            return skipped("already rendered in sdt_allocations")
+        slot, target = self.slots.at(kva), btf.peel(type_id)
+        # A type that says nothing of what is there; the allocator may know.
+        if slot and (target is None or target.name == "sdt_data" and target.kind in (STRUCT, UNION, FWD) or
+                     target.kind == FWD and not (target.name and btf.body(target.name, UNION if target.flag else STRUCT))):
+            btf, type_id, skip = slot
+        out = self.object("arena chase", btf, type_id, v, kva and kva + skip, room - skip, depth, skip)
+        return {**out, "cast_annotation": "sdt_alloc"} if (btf, type_id, skip) == slot else out
 
     def mask_behind(self, v):
         want = self.mask_bytes()
@@ -389,14 +403,16 @@ class Renderer:
         node = self.cpu_list(data)
         return {"deref": node if len(data) >= want else truncated(want, len(data), node)}
 
-    def object(self, what, btf, type_id, v, kva, room, depth):
+    def object(self, what, btf, type_id, v, kva, room, depth, skip=None):
+        """skip: bytes in front of it in an arena, of which all pages are known."""
         t, why = self.target(what, btf, type_id)
         if why:
             return skipped(why)
         want = min(size_of(t), MAX_BEHIND)
         data = self.mem.have(kva, min(want, room)) if kva else b""
         if not data:
-            return skipped(f"not captured: {want} bytes from {v:#x} (not mapped, or not in the snapshot)")
+            return skipped(f"not captured: {want} bytes from {v:#x} (not mapped, or not in the snapshot)" if skip is None else
+                           f"arena read failed (cross-page boundary or unmapped page); needed {skip + want} bytes from {v:#x}")
         self.path.append(v)
         node = self.slice(t, data, depth + 1, None)
         self.path.pop()

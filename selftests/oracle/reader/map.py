@@ -5,8 +5,8 @@ import hashlib
 import drgn
 from drgn.helpers.linux.bpf import bpf_map_for_each, bpf_prog_for_each
 
-from . import map_content
-from .btf import Btf, Renderer
+from . import alloc, map_content
+from .btf import ARENA_SPAN, Btf, Renderer
 from .kernel import fill, has, num, text
 from .memory import Memory
 
@@ -69,6 +69,13 @@ class Map:
         """The larger structure that this one is in."""
         return drgn.container_of(self.map, "struct " + type_name, member)[0]
 
+    def translate(self, addr):
+        """The kernel's address of one that is known to be of this map's arenas; 0: it is not."""
+        for user, kern in self.arenas if addr else ():
+            if user <= addr < user + ARENA_SPAN:
+                return kern and kern + (addr & ARENA_SPAN - 1)
+        return self.arenas[0][1] + addr if addr and self.arenas and addr < ARENA_SPAN else 0
+
     @property
     def left_out(self):
         return not self.owner and (self.name in TOOLING or self.name.startswith(("probe_bp.", "fentry_p.")))
@@ -118,19 +125,13 @@ def owners(k, maps):
             by_kva[arena].owner = num(s)
 
 
-def arena_of(k, m, maps):
-    """(user, kernel) address of the arena that pointers in this map lead to."""
-    arenas = [a for a in maps if a.type == ARENA]
+def arenas_of(k, m, maps):
+    """(user, kernel) address of each arena that pointers in this map may lead to, the likeliest first."""
+    arenas = [a for a in maps if a.type == ARENA and map_content.arena_window(a)[0]]
     sched = next((s for s in k.scheds if num(s) == m.owner), None)
-    first = [m] if m.type == ARENA else []
-    if sched is not None and has(sched, "arena_map"):
-        first += [a for a in arenas if a.kva == num(sched.arena_map)]
-    first += [a for a in arenas if m.owner and a.owner == m.owner] + arenas
-    for a in first:
-        user, kern = map_content.arena_window(a)
-        if user:
-            return user, kern
-    return None
+    first = m.kva if m.type == ARENA else num(sched.arena_map) if sched is not None and has(sched, "arena_map") else 0
+    mine = [a for a in arenas if first and a.kva == first] + [a for a in arenas if m.owner and a.owner == m.owner and a.kva != first]
+    return [map_content.arena_window(a) for a in mine or arenas]
 
 
 def special(k, record):
@@ -218,7 +219,13 @@ def facts(k, out):
     render = Renderer(mem, num(k.prog["nr_cpu_ids"]), btfs.get(0), programs, {kva: o.label for kva, o in objects.items()}, masks)
     out["maps"] = []
     for m in maps:
-        m.btf, kva, m.key_type, m.value_type = btf_of(k, btfs, m)
+        m.btf, m.btf_kva, m.key_type, m.value_type = btf_of(k, btfs, m)
+        m.arenas = arenas_of(k, m, maps)
+    allocators, render.slots = alloc.read(mem, btfs.get(0), maps)
+    if allocators:
+        out["sdt_allocations"] = [a.show(render) for a in allocators]
+    out.update(alloc.static(mem, maps))
+    for m in maps:
         one = {"kva": m.kva, "name": m.name, "owner_sched": m.owner, "btf_kva": btfs.kva(m.map.btf) if m.map.btf else 0,
                "map_type_name": type_name(k, m.type), "content": m.content.row}
         fill(one, m.map, id="id", map_type="map_type", key_size="key_size", value_size="value_size", max_entries="max_entries",
@@ -230,7 +237,7 @@ def facts(k, out):
         if m.left_out:
             one["left_out"] = True
         if m.btf or one["btf_kva"]:
-            one["btf"] = next({key: b[key] for key in ("id", "name", "hash")} for b in known if b["kva"] == kva)
+            one["btf"] = next({key: b[key] for key in ("id", "name", "hash")} for b in known if b["kva"] == m.btf_kva)
         if m.content.facts:
             one["facts"] = [{"name": n, "value": v} for n, v in m.content.facts.items()]
         if m.fields.rows:
@@ -238,7 +245,7 @@ def facts(k, out):
         rows.append(one)
         if m.left_out:
             continue
-        render.arena = arena_of(k, m, maps)
+        render.arenas = m.arenas
         top = {"name": m.name, "map_type": m.type, "value_size": m.value_size, "max_entries": m.max_entries, "map_kva": m.kva}
         top.update(m.content.show(m, render, objects))
         out["maps"].append(top)

@@ -11,6 +11,7 @@ from drgn import Object, offsetof, sizeof
 from drgn.helpers.linux.mm import page_to_phys
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
 
+from .alloc import payload
 from .btf import octets, signed
 from .kernel import has, num, text
 from .memory import PAGE
@@ -199,7 +200,8 @@ class Reader:
 
     def hash(self, rows, facts=None):
         def show(m, render, objects):
-            return some("entries", [{**key_node(m, render, key), **typed_value(m, render, value)} for key, value in rows])
+            return some("entries", [{**key_node(m, render, key), **typed_value(m, render, value), **payload(m, render, value)}
+                                    for key, value in rows])
         return Content("hash", len(rows), show, facts)
 
     def percpu_htab(self, m):
@@ -269,7 +271,8 @@ class Reader:
 
         def show(m, render, objects):
             return some("entries", [{"key": render.pointer(owner), "key_hex": owner.to_bytes(8, "little").hex(" "),
-                                     "value": value_node(m, render, value), "value_hex": value.hex(" ")} for owner, value in rows])
+                                     "value": value_node(m, render, value), "value_hex": value.hex(" "), **payload(m, render, value)}
+                                    for owner, value in rows])
         return Content("storage", len(rows), show)
 
     # ---- objects in slots
