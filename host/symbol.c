@@ -28,13 +28,27 @@ static const struct symbol *find(const struct symbol *v, size_t nr, uint64_t add
 	return lo ? &v[lo - 1] : NULL;
 }
 
+static void add_ranges(struct symbols *sym, const struct table *t, unsigned int start,
+		       unsigned int end, unsigned int name)
+{
+	for (size_t i = 0; i < t->nr_rows; i++) {
+		struct symbol *e = &sym->ranges[sym->nr_ranges];
+
+		if (!row_u64(t, t->rows[i], start, &e->start) &&
+		    !row_u64(t, t->rows[i], end, &e->end) && e->start < e->end &&
+		    !row_str(t, t->rows[i], name, &e->name, &e->len) && e->len)
+			sym->nr_ranges++;
+	}
+}
+
 int symbols_init(struct symbols *sym, const struct snapshot *s)
 {
-	const struct table *st = &s->tables[KTD_TBL_SYMBOL], *pt = &s->tables[KTD_TBL_PROG];
+	const struct table *st = &s->tables[KTD_TBL_SYMBOL];
+	const struct table *pt = &s->tables[KTD_TBL_PROG], *it = &s->tables[KTD_TBL_IMAGE];
 
 	*sym = (struct symbols){
 		.exact = calloc(st->nr_rows + 1, sizeof(*sym->exact)),
-		.ranges = calloc(pt->nr_rows + 1, sizeof(*sym->ranges)),
+		.ranges = calloc(pt->nr_rows + it->nr_rows + 1, sizeof(*sym->ranges)),
 	};
 	if (!sym->exact || !sym->ranges) {
 		symbols_deinit(sym);
@@ -49,14 +63,8 @@ int symbols_init(struct symbols *sym, const struct snapshot *s)
 			sym->nr_exact++;
 		}
 	}
-	for (size_t i = 0; i < pt->nr_rows; i++) {
-		struct symbol *e = &sym->ranges[sym->nr_ranges];
-
-		if (!row_u64(pt, pt->rows[i], KTD_PROG_KSYM_START, &e->start) &&
-		    !row_u64(pt, pt->rows[i], KTD_PROG_KSYM_END, &e->end) && e->start < e->end &&
-		    !row_str(pt, pt->rows[i], KTD_PROG_KSYM, &e->name, &e->len) && e->len)
-			sym->nr_ranges++;
-	}
+	add_ranges(sym, pt, KTD_PROG_KSYM_START, KTD_PROG_KSYM_END, KTD_PROG_KSYM);
+	add_ranges(sym, it, KTD_IMAGE_START, KTD_IMAGE_END, KTD_IMAGE_NAME);
 	qsort(sym->exact, sym->nr_exact, sizeof(*sym->exact), by_start);
 	qsort(sym->ranges, sym->nr_ranges, sizeof(*sym->ranges), by_start);
 	return 0;

@@ -28,6 +28,7 @@ static const struct {
 	{ KTD_TBL_TASK,		ktd_cap_task },
 	{ KTD_TBL_SCHED_TIMELINE, ktd_cap_sched_timeline },
 	{ KTD_TBL_PROG,		ktd_cap_prog },
+	{ KTD_TBL_IMAGE,	ktd_cap_image },
 	{ KTD_TBL_MAP,		ktd_cap_map },
 	{ KTD_TBL_BTF,		ktd_cap_btf },
 	{ KTD_TBL_CODE,		ktd_cap_code },

@@ -153,6 +153,7 @@ void ktd_cap_stack(struct ktd_capture *c);
 void ktd_cap_cputime(struct ktd_capture *c);
 void ktd_cap_numa(struct ktd_capture *c);
 void ktd_cap_prog(struct ktd_capture *c);
+void ktd_cap_image(struct ktd_capture *c);
 void ktd_cap_map(struct ktd_capture *c);
 void ktd_cap_btf(struct ktd_capture *c);
 void ktd_cap_code(struct ktd_capture *c);

@@ -30,6 +30,7 @@
 	X(RHT, "rhashtable/bucket_table/rhash_head") \
 	X(EXIT, "scx_exit_info") \
 	X(PROG, "bpf_prog") \
+	X(KSYM, "bpf_ksym") \
 	X(MAP, "bpf_map") \
 	X(BTF, "btf") \
 	X(CPUTIME, "kernel_cpustat/tick_sched") \
@@ -246,6 +247,11 @@
 	X(EI_BT, EXIT, "scx_exit_info", "bt", OPT) \
 	X(EI_BT_LEN, EXIT, "scx_exit_info", "bt_len", OPT) \
 	\
+	X(KSYM_START, KSYM, "bpf_ksym", "start", REQ) \
+	X(KSYM_END, KSYM, "bpf_ksym", "end", REQ) \
+	X(KSYM_NAME, KSYM, "bpf_ksym", "name", REQ) \
+	X(KSYM_LNODE, KSYM, "bpf_ksym", "lnode", REQ) \
+	X(KSYM_PROG, KSYM, "bpf_ksym", "prog", REQ) \
 	X(PROG_TYPE, PROG, "bpf_prog", "type", REQ) \
 	X(PROG_AUX, PROG, "bpf_prog", "aux", REQ) \
 	X(PROG_STATS, PROG, "bpf_prog", "stats", OPT) \

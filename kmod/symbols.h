@@ -23,6 +23,7 @@
 	X(SCX_NR_REJECTED, "scx_nr_rejected", "nr_rejected") \
 	X(MAP_IDR, "map_idr", "BPF maps") \
 	X(PROG_IDR, "prog_idr", "BPF programs") \
+	X(BPF_KALLSYMS, "bpf_kallsyms", "names of BPF trampolines") \
 	X(TICK_CPU_SCHED, "tick_cpu_sched", "")			/* iowait until 7.1 */ \
 	X(EXT_CLASS, "ext_sched_class", "sched_class of ext tasks") \
 	X(FAIR_CLASS, "fair_sched_class", "sched_class of fair tasks") \

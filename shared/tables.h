@@ -55,7 +55,8 @@
 	X(TIMELINE, 33, "timeline")	/* event counters of the root over time */ \
 	X(CODE,    34, "code")		/* programs whose instructions were taken */ \
 	X(INSN,    35, "insn")		/* instructions, as the kernel holds them */ \
-	X(SCHED_TIMELINE, 36, "sched_timeline")	/* what the CPUs ran before the freeze */
+	X(SCHED_TIMELINE, 36, "sched_timeline")	/* what the CPUs ran before the freeze */ \
+	X(IMAGE,   37, "image")		/* machine code for BPF that is no program */
 
 enum ktd_table_id {
 	KTD_TBL_NONE = 0,
@@ -398,6 +399,11 @@ enum ktd_table_id {
 	X(OFF, "off")				/* bytes */ \
 	X(DATA, "data")				/* bin: struct bpf_insn */
 
+#define KTD_IMAGE_COLS(X) \
+	X(START, "start") \
+	X(END, "end") \
+	X(NAME, "name")
+
 /* EVENT: "sched_kva", then one column per member of scx_event_stats, by name. */
 #define KTD_EVENT_COLS(X) \
 	X(SCHED_KVA, "sched_kva")
@@ -598,6 +604,9 @@ enum ktd_code_col { KTD_CODE_COLS(X) KTD_CODE_NR_COLS };
 #undef X
 #define X(id, name) KTD_INSN_##id,
 enum ktd_insn_col { KTD_INSN_COLS(X) KTD_INSN_NR_COLS };
+#undef X
+#define X(id, name) KTD_IMAGE_##id,
+enum ktd_image_col { KTD_IMAGE_COLS(X) KTD_IMAGE_NR_COLS };
 #undef X
 #define X(id, name) KTD_SCHED_TIMELINE_##id,
 enum ktd_sched_timeline_col { KTD_SCHED_TIMELINE_COLS(X) KTD_SCHED_TIMELINE_NR_COLS };

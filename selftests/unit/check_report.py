@@ -17,7 +17,7 @@ DOCS = os.path.join(HERE, "..", "..", "docs")
 MAX_NESTING = 127
 
 
-MANY = 64                       # of a long list the schema is asked about so many
+MANY = 16                       # of a long list the schema is asked about so many
 STORAGE = (24, 28, 29, 32)
 CONTENT = ("value", "entries", "percpu_entries", "percpu_hash_entries", "arena", "ringbuf", "stack_trace", "fd_array")
 HEX = re.compile("^([0-9a-f]{2}( [0-9a-f]{2})*)?$")

@@ -14,7 +14,7 @@ MAGIC = 0x3144544B
 TABLES = {name: i + 1 for i, name in enumerate(
     "hello begin cpu sched rq dsq list task stack cputime numa prog map event counter freeze "
     "section missing exit text symbol enum end firing mem record content fact field object btf "
-    "blob timeline code insn sched_timeline".split())}
+    "blob timeline code insn sched_timeline image".split())}
 
 
 def pack(v):
@@ -254,9 +254,10 @@ def full_snapshot(g, nr=1, **begin):
     rows("exit", {"sched_kva": SCHED, "complete": True, "kind": 1026, "exit_code": 0,
                   "exit_cpu": 1, "flags": 0, "reason": "runnable task stall",
                   "msg": "worker/1[101] failed to run for 5.000s",
-                  "bt": [TEXT + 0x110, TEXT + 0x800010], "dump_bytes": 10})
+                  "bt": [TEXT + 0x110, TEXT + 0x800010, TEXT + 0xA00050, TEXT + 0xA000AD], "dump_bytes": 10})
     rows("text", {"sched_kva": SCHED, "off": 5, "text": b"half\n"},
          {"sched_kva": SCHED, "off": 0, "text": b"first"})
+    rows("image", {"start": TEXT + 0xA00000, "end": TEXT + 0xA000AD, "name": "bpf__sched_ext_ops_enqueue"})
     rows("symbol", {"addr": TEXT + 0x110, "name": "scx_vexit+0x10/0x200"},
          {"addr": TEXT + 0x2010, "name": "native_queued_spin_lock_slowpath+0x10/0x300"},
          {"addr": TEXT + 0x3000, "name": "schedule+0x20/0x100"})
