@@ -3,17 +3,13 @@
  * "ktcollect html": page.html with the report in it. The page makes everything from the
  * data and asks no network for anything.
  */
-#include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <yyjson.h>
 
-#include "collector.h"
 #include "html.h"
 #include "json.h"
-#include "log.h"
 #include "show.h"
 #include "view.h"
 #include "view_text.h"
@@ -38,12 +34,6 @@ static const char usage[] =
 	"  -h, --help\n"
 	"\n"
 	"Exit status: 0 success, 1 not a report or it cannot be written, 2 wrong usage.\n";
-
-static const struct option long_options[] = {
-	{ "output", required_argument, NULL, 'o' },
-	{ "help", no_argument, NULL, 'h' },
-	{}
-};
 
 static void put_string(FILE *f, yyjson_val *str)
 {
@@ -140,41 +130,5 @@ int html_write(yyjson_val *report, const char *path)
 
 int html_main(int argc, char **argv)
 {
-	_cleanup_free_ char *name = NULL;
-	const char *output = NULL;
-	yyjson_doc *doc;
-	int opt, err;
-
-	while ((opt = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
-		switch (opt) {
-		case 'o':
-			output = optarg;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return EXIT_OK;
-		default:
-			fputs("Try 'ktcollect html --help'.\n", stderr);
-			return EXIT_USAGE;
-		}
-	}
-	if (argc - optind != 1) {
-		log_err(argc == optind ? "html: which report?" : "html: one report at a time");
-		fputs("Try 'ktcollect html --help'.\n", stderr);
-		return EXIT_USAGE;
-	}
-	if (!output) {
-		name = view_path(argv[optind], ".html");
-		output = name;
-	}
-	doc = show_load(argv[optind]);
-	if (!doc || !output)
-		return EXIT_ERROR;
-	err = html_write(yyjson_doc_get_root(doc), output);
-	yyjson_doc_free(doc);
-	if (err) {
-		log_err("%s: %s", output, strerror(-err));
-		return EXIT_ERROR;
-	}
-	return EXIT_OK;
+	return show_to_file(argc, argv, usage, ".html", html_write);
 }

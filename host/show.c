@@ -11,6 +11,7 @@
 #include "jsonw.h"
 #include "log.h"
 #include "show.h"
+#include "view.h"
 #include "view_text.h"
 
 /* ktstr's reader takes no more; what is much deeper would need more stack than there is. */
@@ -245,4 +246,49 @@ int show_main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	return show(argv[optind], &o, pointer);
+}
+
+int show_to_file(int argc, char **argv, const char *help, const char *suffix,
+		 int (*write)(yyjson_val *report, const char *path))
+{
+	static const struct option options[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "help", no_argument, NULL, 'h' },
+		{}
+	};
+	_cleanup_free_ char *name = NULL;
+	const char *output = NULL;
+	yyjson_doc *doc;
+	int opt, err;
+
+	while ((opt = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
+		switch (opt) {
+		case 'o':
+			output = optarg;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return EXIT_OK;
+		default:
+			fprintf(stderr, "Try 'ktcollect %s --help'.\n", argv[0]);
+			return EXIT_USAGE;
+		}
+	}
+	if (argc - optind != 1) {
+		log_err(argc == optind ? "%s: which report?" : "%s: one report at a time", argv[0]);
+		fprintf(stderr, "Try 'ktcollect %s --help'.\n", argv[0]);
+		return EXIT_USAGE;
+	}
+	if (!output) {
+		name = view_path(argv[optind], suffix);
+		output = name;
+	}
+	doc = output ? show_load(argv[optind]) : NULL;
+	if (!doc)
+		return EXIT_ERROR;
+	err = write(yyjson_doc_get_root(doc), output);
+	yyjson_doc_free(doc);
+	if (err)
+		log_err("%s: %s", output, strerror(-err));
+	return err ? EXIT_ERROR : EXIT_OK;
 }

@@ -21,4 +21,12 @@ char *show_read_json(const char *path, size_t *len_ret);
  */
 yyjson_doc *show_load(const char *path);
 
+/*
+ * A command whose only option is where to write its view of one report: argv[0] is its name,
+ * suffix takes the place of ".json" where no file is named, write() is given the report.
+ * Returns the exit status.
+ */
+int show_to_file(int argc, char **argv, const char *usage, const char *suffix,
+		 int (*write)(yyjson_val *report, const char *path));
+
 #endif

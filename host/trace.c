@@ -4,14 +4,11 @@
  * trace_processor open ("Trace Event Format"). A track per CPU, of who ran on it; counter
  * tracks; what happened at one moment as instants. Times are the guest's CLOCK_MONOTONIC.
  */
-#include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "collector.h"
 #include "json.h"
-#include "log.h"
 #include "show.h"
 #include "trace.h"
 #include "view.h"
@@ -31,12 +28,6 @@ static const char usage[] =
 	"  -h, --help\n"
 	"\n"
 	"Exit status: 0 success, 1 not a report or it cannot be written, 2 wrong usage.\n";
-
-static const struct option long_options[] = {
-	{ "output", required_argument, NULL, 'o' },
-	{ "help", no_argument, NULL, 'h' },
-	{}
-};
 
 /* Groups of tracks; Perfetto calls them processes. */
 enum track_group { GROUP_CPUS = 1, GROUP_COUNTERS, GROUP_QUEUES, GROUP_LOCKS };
@@ -475,41 +466,5 @@ int trace_write(yyjson_val *report, const char *path)
 
 int trace_main(int argc, char **argv)
 {
-	_cleanup_free_ char *name = NULL;
-	const char *output = NULL;
-	yyjson_doc *doc;
-	int opt, err;
-
-	while ((opt = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
-		switch (opt) {
-		case 'o':
-			output = optarg;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return EXIT_OK;
-		default:
-			fputs("Try 'ktcollect trace --help'.\n", stderr);
-			return EXIT_USAGE;
-		}
-	}
-	if (argc - optind != 1) {
-		log_err(argc == optind ? "trace: which report?" : "trace: one report at a time");
-		fputs("Try 'ktcollect trace --help'.\n", stderr);
-		return EXIT_USAGE;
-	}
-	if (!output) {
-		name = view_path(argv[optind], ".trace.json");
-		output = name;
-	}
-	doc = show_load(argv[optind]);
-	if (!doc || !output) {
-		yyjson_doc_free(doc);
-		return EXIT_ERROR;
-	}
-	err = trace_write(yyjson_doc_get_root(doc), output);
-	yyjson_doc_free(doc);
-	if (err)
-		log_err("%s: %s", output, strerror(-err));
-	return err ? EXIT_ERROR : EXIT_OK;
+	return show_to_file(argc, argv, usage, ".trace.json", trace_write);
 }
