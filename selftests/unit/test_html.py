@@ -146,6 +146,7 @@ class Browser:
     def __init__(self, **report):
         try:
             from selenium import webdriver
+            from selenium.webdriver.chrome.service import Service
         except ImportError:
             raise Skip("no python3-selenium") from None
         if not shutil.which("chromedriver"):
@@ -154,7 +155,7 @@ class Browser:
         for a in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,1400"):
             options.add_argument(a)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(options=options)
+        self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
         self.tmp = tempfile.TemporaryDirectory()
 
     def __enter__(self):
