@@ -296,11 +296,16 @@ def browser_difference():
 
 @test
 def browser_screens():
-    """Both themes, kept for those who want to look: build/tests/page-THEME.png."""
-    out = os.path.join(HERE, "..", "..", "build", "tests")
+    """Both themes, kept for those who want to look: build/tests/page-THEME.png, of the demonstration if there was one."""
+    build = os.path.join(HERE, "..", "..", "build")
+    out, demo = os.path.join(build, "tests"), os.path.join(build, "demo", "report.json")
     os.makedirs(out, exist_ok=True)
+    report = of_ours()
+    if os.path.exists(demo):
+        with open(demo, encoding="utf-8") as f:
+            report = json.load(f)
     with Browser() as b:
-        b.open(of_ours())
+        b.open(report)
         size = []
         for theme in ("light", "dark"):
             b.driver.execute_script(f"document.documentElement.dataset.theme = '{theme}'")
