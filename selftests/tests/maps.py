@@ -16,7 +16,7 @@ import time
 from guest import HostStall
 import _bpftool as bpftool
 import _zoo as z
-from _common import Rig, check, exit_line, wait_host
+from _common import Rig, exit_line, wait_host
 from robust import Proxy, socket_guest
 from _zoo import Diff, seed, small, small_raw, u32
 

@@ -280,5 +280,4 @@ def sample(nr=1, boot_id="01234567-89ab-cdef-0123-456789abcdef", load_ns=7):
 
 
 if __name__ == "__main__":
-    import sys
     sys.stdout.buffer.write(sample().stream())

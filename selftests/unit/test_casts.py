@@ -186,5 +186,4 @@ def damaged():
 
 
 if __name__ == "__main__":
-    tr.TESTS[:] = TESTS
-    sys.exit(tr.main())
+    sys.exit(tr.main(TESTS))

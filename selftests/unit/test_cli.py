@@ -17,10 +17,10 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import kttap  # noqa: E402
 import ktwire as kw  # noqa: E402
 
 KTCOLLECT = None
@@ -31,10 +31,6 @@ BOOT2 = "fedcba98-7654-3210-fedc-ba9876543210"
 def test(f):
     TESTS.append(f)
     return f
-
-
-class Skip(Exception):
-    pass
 
 
 def run(*args, stdin=None, env=None, timeout=30):
@@ -166,7 +162,7 @@ def replay_whole():
 
 
 @test
-def contents():
+def a_report_of_everything():
     r = run("-", "-o", "r.json", "-q", stdin=kw.sample().stream())
     assert r.returncode == 0 and not r.stderr, r
     d = load("r.json")
@@ -966,7 +962,7 @@ def logs_only_on_stderr_and_progress_only_on_a_terminal():
     try:
         parent, child = pty.openpty()
     except OSError as e:
-        raise Skip("no terminal here: %s" % e)
+        raise kttap.Skip("no terminal here: %s" % e)
     write("s.rec", kw.sample().stream()[:-40])
     p = subprocess.Popen([KTCOLLECT, "s.rec", "-o", "t.json"], stdout=subprocess.PIPE, stderr=child)
     p.communicate(timeout=10)
@@ -982,7 +978,7 @@ def vsock_loopback():
         with socket.socket(socket.AF_VSOCK) as s:
             s.bind((socket.VMADDR_CID_ANY, 19299))
     except (OSError, AttributeError) as e:
-        raise Skip("no AF_VSOCK here: %s" % e)
+        raise kttap.Skip("no AF_VSOCK here: %s" % e)
     c = Collector("--vsock-cid", "1", "--port", "19299", "--once", wait=False)
     s = socket.socket(socket.AF_VSOCK)
     s.settimeout(10)
@@ -994,41 +990,18 @@ def vsock_loopback():
         except OSError as e:
             if time.time() > end:
                 c.finish(signal.SIGKILL)
-                raise Skip("no vsock loopback: %s" % e)
+                raise kttap.Skip("no vsock loopback: %s" % e)
             time.sleep(0.05)
     s.sendall(kw.sample().stream())
     assert recv_frame(s)[0] == kw.HELLO and recv_frame(s)[0] == kw.ACK
     assert c.finish()[0] == 0
 
 
-def main(tests):
+def main(tests=TESTS):
     global KTCOLLECT
-    if len(sys.argv) < 2:
-        print("usage: %s KTCOLLECT [NAME]..." % os.path.basename(sys.argv[0]), file=sys.stderr)
-        return 2
-    KTCOLLECT = os.path.abspath(sys.argv[1])
-    wanted = [t for t in tests if not sys.argv[2:] or t.__name__ in sys.argv[2:]]
-    print("KTAP version 1\n1..%d" % len(wanted))
-    failed = 0
-    home = os.getcwd()
-    for i, t in enumerate(wanted, 1):
-        with tempfile.TemporaryDirectory(prefix="ktcli.") as d:
-            os.chdir(d)
-            try:
-                t()
-                result, note = "ok", ""
-            except Skip as e:
-                result, note = "ok", " # SKIP %s" % e
-            except BaseException:
-                result, note = "not ok", ""
-                failed += 1
-                for line in traceback.format_exc().splitlines():
-                    print("# " + line)
-            finally:
-                os.chdir(home)
-        print("%s %d %s%s" % (result, i, t.__name__, note), flush=True)
-    return 1 if failed else 0
+    KTCOLLECT = kttap.tool(__doc__)
+    return kttap.main(tests, place=tempfile.gettempdir())
 
 
 if __name__ == "__main__":
-    sys.exit(main(TESTS))
+    sys.exit(main())

@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ktwire as kw  # noqa: E402
 import test_cli as cli  # noqa: E402
-from test_cli import BOOT2, Collector, check, load, no_parts, recv_answer, recv_frame, reports, run, send, write  # noqa: E402
+from test_cli import BOOT2, Collector, check, load, no_parts, recv_answer, recv_frame, reports, run, send  # noqa: E402
 
 TESTS = []
 EARLY = {"trigger": "early", "exit_kind": 0, "hook": "runnable age", "early_snapshot": None, "early_error": None,

@@ -14,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import kttap  # noqa: E402
 import test_show as ts  # noqa: E402
 
 KTCOLLECT = None
@@ -26,10 +26,6 @@ TESTS = []
 # Each would do something if it were taken for markup or script.
 EVIL = ("</script><script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">", "<!--<script>", "]]>",
         "\u2028document.title='owned'\u2029", "\\u003c/script>", "a\0b", "\x1b[31m", "';document.title='owned';'")
-
-
-class Skip(Exception):
-    """What a machine lacks."""
 
 
 def test(f):
@@ -148,9 +144,9 @@ class Browser:
             from selenium import webdriver
             from selenium.webdriver.chrome.service import Service
         except ImportError:
-            raise Skip("no python3-selenium") from None
+            raise kttap.Skip("no python3-selenium") from None
         if not shutil.which("chromedriver"):
-            raise Skip("no chromium-driver")
+            raise kttap.Skip("no chromium-driver")
         options = webdriver.ChromeOptions()
         for a in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,1400"):
             options.add_argument(a)
@@ -353,21 +349,8 @@ def browser_phone():
 
 def main():
     global KTCOLLECT
-    KTCOLLECT = ts.KTCOLLECT = os.path.abspath(sys.argv[1])
-    failed = 0
-    for f in TESTS:
-        if sys.argv[2:] and f.__name__ not in sys.argv[2:]:
-            continue
-        try:
-            f()
-            print(f"ok - {f.__name__}", flush=True)
-        except Skip as e:
-            print(f"ok - {f.__name__} # SKIP {e}", flush=True)
-        except Exception:
-            failed += 1
-            print("".join("# " + line + "\n" for line in traceback.format_exc()[-3000:].splitlines()), end="")
-            print(f"not ok - {f.__name__}", flush=True)
-    return 1 if failed else 0
+    KTCOLLECT = ts.KTCOLLECT = kttap.tool(__doc__)
+    return kttap.main(TESTS)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import tempfile
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import kttap  # noqa: E402
 import test_validate as tv  # noqa: E402
 
 TESTS = []
@@ -95,7 +96,7 @@ def pages_can_be_made():
     """By the tool that installs them, with nothing to complain about."""
     rst2man = shutil.which("rst2man") or shutil.which("rst2man.py")
     if not rst2man:
-        raise tv.Skip("no python3-docutils")
+        raise kttap.Skip("no python3-docutils")
     pages = {name: read("man", name) for name in os.listdir(os.path.join(TOP, "man")) if name.endswith(".rst")}
     for name, doc in (("ktdump-report.5", "report.md"), ("ktdump-wire.7", "wire.md")):
         p = subprocess.run([sys.executable, os.path.join(TOP, "man", "from-docs"), name, "summary"], input=read("docs", doc),

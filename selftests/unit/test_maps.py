@@ -567,5 +567,4 @@ def random_damage():
 
 
 if __name__ == "__main__":
-    tr.TESTS[:] = TESTS
-    sys.exit(tr.main())
+    sys.exit(tr.main(TESTS))

@@ -6,14 +6,12 @@ Recorded streams with a large map each are made into reports; peak memory may no
 beyond twice the map and a constant. Prints KTAP, and what was measured.
 """
 import os
-import re
 import subprocess
 import sys
-import tempfile
-import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import kttap  # noqa: E402
 import ktwire as kw  # noqa: E402
 
 KTCOLLECT = None
@@ -136,28 +134,9 @@ def scattered():
 
 def main():
     global KTCOLLECT
-    if len(sys.argv) < 2:
-        print(__doc__.strip(), file=sys.stderr)
-        return 2
-    KTCOLLECT = os.path.abspath(sys.argv[1])
-    wanted = [t for t in TESTS if not sys.argv[2:] or t.__name__ in sys.argv[2:]]
-    failed = 0
-    print(f"1..{len(wanted)}")
-    here = os.getcwd()
-    for i, t in enumerate(wanted, 1):
-        # A disk, not a file system in memory: then what is measured is what is used.
-        with tempfile.TemporaryDirectory(prefix="ktmemory.", dir="/var/tmp") as tmp:
-            os.chdir(tmp)
-            try:
-                t()
-                print(f"ok {i} {t.__name__}", flush=True)
-            except Exception:       # noqa: BLE001
-                failed += 1
-                print(f"not ok {i} {t.__name__}")
-                print(re.sub("^", "# ", traceback.format_exc(), flags=re.M), flush=True)
-            finally:
-                os.chdir(here)
-    return 1 if failed else 0
+    KTCOLLECT = kttap.tool(__doc__)
+    # A disk, not a file system in memory: then what is measured is what is used.
+    return kttap.main(TESTS, place="/var/tmp")
 
 
 if __name__ == "__main__":

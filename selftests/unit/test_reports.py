@@ -9,10 +9,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import kttap  # noqa: E402
 import ktwire as kw  # noqa: E402
 
 KTCOLLECT = None
@@ -466,26 +466,10 @@ def github_summary():
         assert r.returncode == 0 and b"cannot write the summary" in r.stderr, r
 
 
-def main():
+def main(tests=TESTS):
     global KTCOLLECT
-    if len(sys.argv) < 2:
-        print("usage: test_reports.py KTCOLLECT [NAME]...", file=sys.stderr)
-        return 2
-    KTCOLLECT = os.path.abspath(sys.argv[1])
-    wanted = [t for t in TESTS if not sys.argv[2:] or t.__name__ in sys.argv[2:]]
-    print("KTAP version 1\n1..%d" % len(wanted))
-    failed = 0
-    for i, t in enumerate(wanted, 1):
-        try:
-            t()
-            result = "ok"
-        except Exception:
-            result = "not ok"
-            failed += 1
-            for line in traceback.format_exc().splitlines():
-                print("# " + line)
-        print("%s %d %s" % (result, i, t.__name__), flush=True)
-    return 1 if failed else 0
+    KTCOLLECT = kttap.tool(__doc__)
+    return kttap.main(tests)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import io
 import os
 import sys
 import tempfile
-import traceback
 import types
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import kttap  # noqa: E402
 RUNNER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "run")
 RELEASE = "7.3.4+test"
 TESTS = []
@@ -129,18 +130,7 @@ def test_a_test_that_breaks():
 
 
 def main():
-    failed = 0
-    for f in TESTS:
-        if sys.argv[2:] and f.__name__ not in sys.argv[2:]:
-            continue
-        try:
-            f()
-            print(f"ok - {f.__name__}", flush=True)
-        except Exception:
-            failed += 1
-            print("".join("# " + line + "\n" for line in traceback.format_exc()[-3000:].splitlines()), end="")
-            print(f"not ok - {f.__name__}", flush=True)
-    return 1 if failed else 0
+    return kttap.main(TESTS)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import traceback
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import kttap  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 DIR = os.path.join(HERE, "show")
 KTCOLLECT = None
@@ -324,19 +325,8 @@ def colour_is_for_terminals():
 
 def main():
     global KTCOLLECT
-    KTCOLLECT = os.path.abspath(sys.argv[1])
-    failed = 0
-    for f in TESTS:
-        if sys.argv[2:] and f.__name__ not in sys.argv[2:]:
-            continue
-        try:
-            f()
-            print(f"ok - {f.__name__}", flush=True)
-        except Exception:
-            failed += 1
-            print("".join("# " + line + "\n" for line in traceback.format_exc()[-3000:].splitlines()), end="")
-            print(f"not ok - {f.__name__}", flush=True)
-    return 1 if failed else 0
+    KTCOLLECT = kttap.tool(__doc__)
+    return kttap.main(TESTS)
 
 
 if __name__ == "__main__":

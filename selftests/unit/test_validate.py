@@ -11,12 +11,12 @@ import re
 import subprocess
 import sys
 import tempfile
-import traceback
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import ktmaps  # noqa: E402
+import kttap  # noqa: E402
 import ktwire as kw  # noqa: E402
 import test_show as ts  # noqa: E402
 
@@ -25,10 +25,6 @@ TESTS = []
 DOCS = os.path.join(HERE, "..", "..", "docs")
 # What stands in place of a value.
 INSTEAD = (None, -1, 2 ** 64 - 1, 2 ** 64, 1.5, "x", "", True, [], {}, [None], {"kind": "int"}, {"kind": "nosuch"})
-
-
-class Skip(Exception):
-    """What a machine lacks."""
 
 
 def test(f):
@@ -84,7 +80,7 @@ def other_checker():
         import check_report
         import jsonschema  # noqa: F401
     except ImportError:
-        raise Skip("no python3-jsonschema") from None
+        raise kttap.Skip("no python3-jsonschema") from None
     sys.setrecursionlimit(20000)
 
     def right(report):
@@ -265,21 +261,8 @@ def known_keywords():
 
 def main(tests=TESTS):
     global KTCOLLECT
-    KTCOLLECT = ts.KTCOLLECT = os.path.abspath(sys.argv[1])
-    failed = 0
-    for f in tests:
-        if sys.argv[2:] and f.__name__ not in sys.argv[2:]:
-            continue
-        try:
-            f()
-            print(f"ok - {f.__name__}", flush=True)
-        except Skip as e:
-            print(f"ok - {f.__name__} # SKIP {e}", flush=True)
-        except Exception:
-            failed += 1
-            print("".join("# " + line + "\n" for line in traceback.format_exc()[-3000:].splitlines()), end="")
-            print(f"not ok - {f.__name__}", flush=True)
-    return 1 if failed else 0
+    KTCOLLECT = ts.KTCOLLECT = kttap.tool(__doc__)
+    return kttap.main(tests)
 
 
 if __name__ == "__main__":
