@@ -12,9 +12,7 @@ from .kernel import USER_TOP, kernel_pcs, num, text
 LONG_COUNT, SHORT_COUNT = (0xf0000000, 0x0f000000, 0x100), (0x00f00000, 0x000f0000, 0x100)
 GONE = {"unknown": "the CPU of the trigger goes on in the module"}
 SWITCHING = {"unknown": "on the stack of a task that it has not become yet"}
-# Reached by jumps as well as by calls, so the kernel's unwinder is told that it cannot know.
 THUNK = {"unknown": "in a thunk, which has no unwind information (UNWIND_HINT_UNDEFINED)"}
-THUNKS = ("__x86_indirect_", "__x86_return_", "retbleed_", "srso_")
 IDLE, IOWAIT = 5, 6  # enum cpu_usage_stat
 
 
@@ -39,7 +37,7 @@ def cpus(k, facts):
                "llc_id": num(per_cpu(k.prog["cpu_info"], cpu).topo.llc_id)}
         if switching(k, cpu, current):
             one["stack"] = SWITCHING
-        elif not user and any(name.startswith(THUNKS) for name in k.symbol(first.pc)):
+        elif not user and k.in_thunk(first.pc):
             one["stack"] = THUNK
         elif not user:
             one["stack"] = k.frames(kernel_pcs(k.trace[cpu])[k.interrupted[cpu] or cpu == k.probed:])

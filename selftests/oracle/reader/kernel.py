@@ -10,6 +10,7 @@ from drgn.helpers.linux.cpumask import for_each_online_cpu, for_each_possible_cp
 from drgn.helpers.linux.percpu import per_cpu
 
 USER_TOP = 1 << 47
+THUNKS = ("__x86_indirect_", "__x86_return_", "retbleed_", "srso_")
 
 
 def num(obj):
@@ -221,7 +222,7 @@ class Kernel:
             return any(start <= pc < start + size for start, size in ours)
         for cpu in self.cpus:
             # Not by rq->curr: a CPU may be about to switch to it.
-            regs = drgn.Object.from_bytes_(self.prog, "struct pt_regs", self.regs[cpu])
+            regs = self._regs(cpu)
             frames = [f for f in self.prog.stack_trace(regs) if not f.is_inline]
             nmi = next((i for i, f in enumerate(frames) if i and f.interrupted), None)
             if nmi is not None and any("nmi" in (f.name or "") for f in frames[:nmi]):
@@ -235,6 +236,20 @@ class Kernel:
                     # The machine code that called it has no unwind information.
                     regs = self._probed_regs(cpu, probe.register("rsp"))
                     self.probed, self.trace[cpu] = cpu, [f for f in self.prog.stack_trace(regs) if not f.is_inline]
+
+    def _regs(self, cpu):
+        """Where QEMU stopped it; behind the thunk that it was in to call a clock, say: no unwinder knows the way out."""
+        t, data = self.prog.type("struct pt_regs"), bytearray(self.regs[cpu])
+        ip, sp = drgn.offsetof(t, "ip"), drgn.offsetof(t, "sp")
+        if self.in_thunk(int.from_bytes(data[ip:ip + 8], "little")):
+            top = int.from_bytes(data[sp:sp + 8], "little")
+            data[ip:ip + 8] = self.prog.read(top, 8)
+            data[sp:sp + 8] = (top + 8).to_bytes(8, "little")
+        return drgn.Object.from_bytes_(self.prog, "struct pt_regs", bytes(data))
+
+    def in_thunk(self, pc):
+        """In front of an indirect jump or a return: reached by jumps too, so without unwind information."""
+        return any(name.startswith(THUNKS) for name in self.symbol(pc))
 
     def _probed_regs(self, cpu, sp):
         """The registers that the kprobe's caller has left on the stack: they point behind the probe."""
