@@ -41,6 +41,7 @@ void casts_free(struct casts *c)
 	free(c->classes);
 	free(c->hash);
 	free(c->edges);
+	free(c->sizes);
 	free(c->fields);
 	free(c);
 }
@@ -103,21 +104,25 @@ static bool spread(struct walk *w, const struct edge *e)
 	to->arena |= from->arena;
 	to->many |= from->many;
 	to->vague |= from->vague;
+	to->sizes |= from->sizes;
+	if (from->size)
+		cast_note_size(to, from->size);
 	if (from->typed)
 		cast_note_type(w->c, to, from->t_btf, from->t_id);
 	for (uint32_t i = 0; i < from->nr; i++)
 		cast_note_access(w, e->to, from->accesses[i].off, from->accesses[i].size, false);
 	return to->number != was.number || to->clash != was.clash || to->arena != was.arena ||
 	       to->many != was.many || to->vague != was.vague || to->typed != was.typed ||
-	       to->nr != was.nr;
+	       to->nr != was.nr || to->size != was.size || to->sizes != was.sizes;
 }
 
-static bool has_shape(struct walk *w, const struct btf *btf, uint32_t id, const struct class *k)
+static bool has_shape(struct walk *w, const struct btf *btf, uint32_t id,
+		      const struct cast_access *accesses, uint32_t nr)
 {
 	struct spot at;
 
-	for (uint32_t i = 0; i < k->nr; i++) {
-		if (!cast_locate(w, btf, 0, 0, id, k->accesses[i].off, k->accesses[i].size, 0, &at))
+	for (uint32_t i = 0; i < nr; i++) {
+		if (!cast_locate(w, btf, 0, 0, id, accesses[i].off, accesses[i].size, 0, &at))
 			return false;
 	}
 	return true;
@@ -134,7 +139,8 @@ static uint32_t shape(struct walk *w, uint32_t btf, const struct class *k)
 	for (uint32_t id = 1; id < ty->nr; id++) {
 		const struct btf_type *t = btf__type_by_id(ty->btf, id);
 
-		if (!cast_is_composite(t) || !cast_spend(w, 1) || !has_shape(w, ty->btf, id, k))
+		if (!cast_is_composite(t) || !cast_spend(w, 1) ||
+		    !has_shape(w, ty->btf, id, k->accesses, k->nr))
 			continue;
 		if (found)
 			return 0;
@@ -158,9 +164,20 @@ static bool fits(const struct casts *c, const struct class *k)
 	return true;
 }
 
+/* An object is not larger than what was allocated for it. */
+static bool has_room(const struct casts *c, const struct answer *a)
+{
+	uint64_t size;
+
+	return !a->size || (cast_size_of(c->types[a->btf].btf, a->id, &size) && size <= a->size);
+}
+
 static struct answer answer(struct walk *w, const struct class *k)
 {
-	struct answer a = { .arena = k->arena };
+	struct answer a = {
+		.arena = k->arena, .size = k->sizes ? 0 : k->size,
+		.vague = k->vague || k->many || (k->sizes && k->size),
+	};
 
 	if (k->banned || k->number || k->clash)
 		return (struct answer){};
@@ -174,6 +191,8 @@ static struct answer answer(struct walk *w, const struct class *k)
 		a.known = true;
 		a.btf = k->id ? k->btf : w->c->progs[k->btf].btf;
 		a.id = k->vague ? 0 : shape(w, a.btf, k);
+		if (a.id && !has_room(w->c, &a))
+			a.id = 0;
 		a.shape = a.id;
 	}
 	return a;
@@ -196,6 +215,7 @@ static int pass(struct casts *c, bool *changed_ret)
 
 		k->typed = k->number = k->clash = k->arena = k->many = k->vague = false;
 		k->nr = 0;
+		k->size = 0;
 	}
 	for (size_t i = 0; i < c->nr_progs; i++) {
 		int err = c->progs[i].left_out ? 0 : cast_walk_prog(c, i);
@@ -218,6 +238,8 @@ static int pass(struct casts *c, bool *changed_ret)
 
 		if (same_answer(&a, &k->now)) {
 			k->now.shape = a.shape;
+			k->now.size = a.size;
+			k->now.vague = a.vague;
 			continue;
 		}
 		*changed_ret = true;
@@ -259,6 +281,8 @@ static int collect(struct casts *c)
 			.hit = {
 				.btf = c->types[k->now.btf].btf, .id = k->now.id,
 				.arena = k->now.arena, .shape = k->now.shape,
+				.size = k->now.size, .vague = k->now.vague,
+				.nr_accesses = k->nr, .accesses = k->accesses,
 			},
 		};
 	}
@@ -295,6 +319,22 @@ int casts_solve(struct casts *c)
 	return err ? err : collect(c);
 }
 
+/* Accesses to how many members may be looked at to say so. */
+#define MAX_FIT	(1 << 16)
+
+bool cast_fits(const struct cast_hit *hit, const struct btf *btf, uint32_t id)
+{
+	struct walk w = { .steps = MAX_FIT };
+
+	return has_shape(&w, btf, id, hit->accesses, hit->nr_accesses);
+}
+
+const uint32_t *casts_sizes(const struct casts *c, size_t *nr_ret)
+{
+	*nr_ret = c->nr_sizes;
+	return c->sizes;
+}
+
 size_t casts_left_out(const struct casts *c)
 {
 	size_t nr = 0;
@@ -328,6 +368,9 @@ int casts_adopt(struct casts *c, const struct btf *btf, const struct casts *from
 		f->owner = btf__type_by_id(btf, f->owner_id);
 		f->hit.btf = btf;
 	}
+	for (size_t i = 0; i < from->nr_sizes; i++)
+		if (cast_add_size(c, from->sizes[i]))
+			return -ENOMEM;
 	qsort(fields, nr, sizeof(*fields), by_place);
 	return 0;
 }

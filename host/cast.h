@@ -16,11 +16,20 @@
 #define CAST_MAX_INSNS	(1U << 20)	/* of one program, as the kernel has it */
 #define CAST_MAX_BTFS	1024
 
+struct cast_access {
+	uint32_t off, size;
+};
+
 struct cast_hit {
 	const struct btf *btf;	/* of what it points to */
 	uint32_t id;		/* a struct, a union or a forward declaration; 0 unknown */
 	bool arena;		/* into an arena; else into the kernel, or not known */
 	bool shape;		/* the type was found by the members that are accessed */
+	uint32_t size;		/* bytes that were allocated for it, 0 unknown */
+	/* Of an unknown type: how it is used. vague: not as one object from its beginning on. */
+	bool vague;
+	uint32_t nr_accesses;
+	const struct cast_access *accesses;	/* in the struct casts */
 };
 
 struct cast_field {		/* a finding */
@@ -108,6 +117,15 @@ bool casts_find(const struct casts *c, const struct btf *btf, const struct btf_t
 const char *cast_type_name(const struct btf *btf, uint32_t id);
 /* The member or variable that a field is, or is an element of. */
 const char *cast_member_name(const struct cast_field *f);
+
+/*
+ * After casts_solve(): sizes that are allocated one by one of memory that is never freed,
+ * ascending, each once.
+ */
+const uint32_t *casts_sizes(const struct casts *c, size_t *nr_ret);
+
+/* The struct has members where what the field points to is accessed. */
+bool cast_fits(const struct cast_hit *hit, const struct btf *btf, uint32_t id);
 
 /* All findings, by BTF, owner and offset. */
 const struct cast_field *casts_fields(const struct casts *c, size_t *nr_ret);

@@ -6,6 +6,7 @@
 #include "cast_impl.h"
 
 #define MAX_ACCESSES	32
+#define MAX_SIZES	64	/* of allocations */
 #define MAX_EDGES	(1U << 16)
 #define MAX_CLASSES	(1U << 18)
 
@@ -117,6 +118,29 @@ void cast_note_type(struct casts *c, struct class *k, uint32_t btf, uint32_t id)
 	}
 }
 
+int cast_add_size(struct casts *c, uint32_t size)
+{
+	size_t at = 0;
+
+	while (at < c->nr_sizes && c->sizes[at] < size)
+		at++;
+	if ((at < c->nr_sizes && c->sizes[at] == size) || c->nr_sizes == MAX_SIZES)
+		return 0;
+	if (!cast_grow(&c->sizes, c->nr_sizes, &c->room_sizes, sizeof(*c->sizes)))
+		return -ENOMEM;
+	memmove(&c->sizes[at + 1], &c->sizes[at], (c->nr_sizes++ - at) * sizeof(*c->sizes));
+	c->sizes[at] = size;
+	return 0;
+}
+
+void cast_note_size(struct class *k, uint32_t size)
+{
+	if (!size || (k->size && k->size != size))
+		k->sizes = true;
+	else
+		k->size = size;
+}
+
 void cast_note_access(struct walk *w, uint32_t class, int64_t off, uint32_t size, bool arena)
 {
 	struct class *k = &w->c->classes[class];
@@ -140,7 +164,7 @@ void cast_note_access(struct walk *w, uint32_t class, int64_t off, uint32_t size
 		w->error = -ENOMEM;
 		return;
 	}
-	k->accesses[k->nr++] = (struct access){ off, size };
+	k->accesses[k->nr++] = (struct cast_access){ off, size };
 }
 
 static void note_edge(struct walk *w, uint32_t to, uint32_t from)
@@ -217,6 +241,7 @@ void cast_note_store(struct walk *w, uint32_t class, const struct val *v)
 		} else if (v->off && !w->c->classes[from].id) {
 			/* A part of the pages that were allocated. */
 			k->arena = true;
+			cast_note_size(k, 0);
 		} else if (v->off) {
 			k->vague = true;
 		} else {

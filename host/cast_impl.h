@@ -46,13 +46,11 @@ struct state {
 	struct val r[NR_REGS], s[NR_SLOTS];
 };
 
-struct access {
-	uint32_t off, size;
-};
-
 struct answer {			/* what a class is known to be */
 	uint32_t btf, id;
 	bool known, arena, shape;
+	uint32_t size;
+	bool vague;
 };
 
 struct class {			/* a field, or a place where arena memory comes from */
@@ -61,10 +59,11 @@ struct class {			/* a field, or a place where arena memory comes from */
 	bool typed, number, clash, arena, many, vague;
 	uint32_t t_btf, t_id;
 	uint32_t nr;
-	struct access *accesses;
+	struct cast_access *accesses;
+	uint32_t size;		/* of the allocations that are in it, 0 unknown */
 	/* of the pass before; of all passes */
 	struct answer now;
-	bool banned;
+	bool banned, sizes;	/* sizes: several, or who knows which */
 };
 
 struct edge {			/* what is in from was stored into to */
@@ -105,9 +104,17 @@ struct call {
 	uint32_t block;
 };
 
+/* The schedulers' allocators: what they return is in an arena. */
+enum gives {
+	GIVES_NOTHING,
+	GIVES_SLOT,	/* of the size that its allocator has */
+	GIVES_BYTES,	/* as many as the first argument says */
+};
+
 struct func {
 	uint32_t start, end, id;
 	bool entered, returns, global;
+	uint8_t gives;		/* enum gives */
 	uint32_t calls;		/* list of calls + 1 */
 	struct val args[5];	/* what callers bring */
 	struct val ret;
@@ -139,6 +146,8 @@ struct casts {
 	size_t nr_edges, room_edges;
 	struct cast_field *fields;
 	size_t nr_fields;
+	uint32_t *sizes;		/* of allocations, see casts_sizes() */
+	size_t nr_sizes, room_sizes;
 	const struct cast_map *maps;	/* those whose BTF is known already */
 	size_t nr_insns;
 	int64_t steps;			/* that are left for all */
@@ -254,10 +263,17 @@ static inline uint32_t cast_source_of(const struct val *v)
 	return v->kind == V_PTR && v->ext ? v->ext - 1 : UINT32_MAX;
 }
 
-/* Evidence: it points to this; it is accessed so; v is stored in it. */
+/*
+ * Evidence: it points to this; so much was allocated for it (0: nobody knows how much);
+ * it is accessed so; v is stored in it.
+ */
 void cast_note_type(struct casts *c, struct class *k, uint32_t btf, uint32_t id);
+void cast_note_size(struct class *k, uint32_t size);
 void cast_note_access(struct walk *w, uint32_t class, int64_t off, uint32_t size, bool arena);
 void cast_note_store(struct walk *w, uint32_t class, const struct val *v);
+
+/* An allocation of that many bytes; those beyond MAX_SIZES are not kept. 0, -ENOMEM. */
+int cast_add_size(struct casts *c, uint32_t size);
 
 /* ---------------------------------------------------------------------- cast_walk.c */
 

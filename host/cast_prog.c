@@ -146,6 +146,21 @@ static uint32_t func_at(const struct walk *w, uint32_t pc)
 	return lo;
 }
 
+/* By their names, as long as they return something that a pointer fits in. */
+static uint8_t gives(const struct btf *btf, const struct btf_type *func)
+{
+	const char *name = cast_name_at(btf, func->name_off);
+	const struct btf_type *proto = btf__type_by_id(btf, func->type);
+	uint8_t what = !strcmp(name, "scx_alloc_internal") ? GIVES_SLOT :
+		       !strcmp(name, "scx_static_alloc_internal") ? GIVES_BYTES : GIVES_NOTHING;
+	uint64_t size;
+
+	if (!what || !proto || !btf_is_func_proto(proto) || !proto->type ||
+	    !cast_size_of(btf, proto->type, &size) || size != sizeof(uint64_t))
+		return GIVES_NOTHING;
+	return what;
+}
+
 static void name_funcs(struct walk *w)
 {
 	const struct cast_prog *p = &w->p->in;
@@ -156,6 +171,7 @@ static void name_funcs(struct walk *w)
 
 		f->id = p->funcs[i].id;
 		f->global = t && btf_is_func(t) && btf_vlen(t) == BTF_FUNC_GLOBAL;
+		f->gives = t && btf_is_func(t) ? gives(p->btf, t) : GIVES_NOTHING;
 	}
 }
 

@@ -874,9 +874,35 @@ static void update(struct walk *w)
 	}
 }
 
+/*
+ * What an allocator returned, of which its instructions say ret. size: its first argument.
+ * Of functions that are not global it is not known that they still have one.
+ */
+static struct val given(struct walk *w, size_t pc, const struct func *f, const struct val *ret,
+			const struct val *size)
+{
+	uint32_t class = cast_class_of(w, w->nr_prog, 0, pc), bytes = 0;
+	struct val v = *ret;
+
+	if (f->gives == GIVES_SLOT && v.kind == V_PTR && !v.off && !v.low) {
+		v.arena = 1;
+		return v;
+	}
+	if (f->gives == GIVES_BYTES && f->global && size->kind == V_CONST && size->off > 0)
+		bytes = size->off;
+	if (w->record && class != UINT32_MAX) {
+		w->c->classes[class].arena = true;
+		cast_note_size(&w->c->classes[class], bytes);
+		if (bytes && cast_add_size(w->c, bytes))
+			w->error = -ENOMEM;
+	}
+	return cast_value_from(w, class);
+}
+
 static bool call(struct walk *w, size_t pc)
 {
 	const struct call *k = &w->calls[w->call_of[pc] - 1];
+	const struct val first = w->st.r[1];
 	struct val ret = unknown;
 	bool back = true;
 
@@ -884,6 +910,8 @@ static bool call(struct walk *w, size_t pc)
 	case CALL_SUB:
 		back = call_sub(w, k);
 		ret = w->st.r[0];
+		if (back && w->funcs[k->func].gives)
+			ret = given(w, pc, &w->funcs[k->func], &ret, &first);
 		break;
 	case CALL_LOOKUP:
 		if (w->st.r[1].kind == V_MAP && !w->st.r[1].off) {
@@ -904,8 +932,10 @@ static bool call(struct walk *w, size_t pc)
 	case CALL_ALLOC: {
 		uint32_t class = cast_class_of(w, w->nr_prog, 0, pc);
 
-		if (w->record && class != UINT32_MAX)
+		if (w->record && class != UINT32_MAX) {
 			w->c->classes[class].arena = true;
+			cast_note_size(&w->c->classes[class], 0);
+		}
 		ret = cast_value_from(w, class);
 		break;
 	}

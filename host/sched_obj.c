@@ -586,10 +586,13 @@ void sched_obj_log(const struct sched_obj *o, const char *path)
 			  o->objs[i]->nr_progs, casts_left_out(o->objs[i]->casts), nr);
 		for (size_t n = 0; n < nr; n++, f++) {
 			const char *target = cast_type_name(f->hit.btf, f->hit.id);
+			char size[32] = "";
 
-			log_debug("%s: %s.%s at %u: %s%s", path, cast_type_name(f->btf, f->owner_id),
+			if (f->hit.size)
+				snprintf(size, sizeof(size), ", %u bytes", f->hit.size);
+			log_debug("%s: %s.%s at %u: %s%s%s", path, cast_type_name(f->btf, f->owner_id),
 				  cast_member_name(f), f->off, *target ? target : "?",
-				  f->hit.arena ? " in the arena" : "");
+				  f->hit.arena ? " in the arena" : "", size);
 		}
 	}
 }

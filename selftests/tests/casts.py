@@ -28,6 +28,9 @@ TRUTH = {
 OTHERS = {
     "dsq": {("row", "task"): ("task_struct", False)},
     "manyq": {("row", "task"): ("task_struct", False)},
+    "sizes": {("sz_holder", "one"): (None, True, 40), ("sz_holder", "many"): (None, True),
+              ("sz_holder", "either"): (None, True), ("sz_holder", "slot"): ("sdt_data", True),
+              ("sz_copy", "one"): (None, True, 40)},
     "typed": {(".bss", "region"): (None, True), ("note", "leaf"): ("ty_leaf", True),
               ("typed_cgrp", "list"): ("ty_node", False), ("typed_task_ctx", "group"): ("typed_cgrp", False),
               ("typed_task_ctx", "task"): ("task_struct", False)},

@@ -77,7 +77,8 @@ static struct casts *casts;
 /* Types: of the kernel, and of the program. */
 static int k_task, k_other, k_proto;
 static int u64, u32, s64, val, node, leaf, twin, inner, uni, outer, sect, f_static, f_global,
-	   own_task, own_node_ptr;
+	   own_task, own_node_ptr, f_bytes, f_bytes_static, f_bytes_int, f_slot,
+	   f_slot_typed;
 
 static bool place(void *ctx, size_t pc, uint64_t v, struct cast_place *ret)
 {
@@ -200,6 +201,11 @@ static void make_own(void)
 	field(own, "number", u64, 8);
 	f_static = func(own, "helped", BTF_FUNC_STATIC, 0, own_node_ptr);
 	f_global = func(own, "global", BTF_FUNC_GLOBAL, 0, own_node_ptr);
+	f_bytes = func(own, "scx_static_alloc_internal", BTF_FUNC_GLOBAL, u64, u64);
+	f_bytes_static = func(own, "scx_static_alloc_internal", BTF_FUNC_STATIC, u64, u64);
+	f_bytes_int = func(own, "scx_static_alloc_internal", BTF_FUNC_GLOBAL, u32, u64);
+	f_slot = func(own, "scx_alloc_internal", BTF_FUNC_GLOBAL, u64, u64);
+	f_slot_typed = func(own, "scx_alloc_internal", BTF_FUNC_GLOBAL, u64, own_node_ptr);
 	/* A section must be the last type while it gets its variables. */
 	vars[0] = id_of(btf__add_var(own, "g_num", BTF_VAR_GLOBAL_ALLOCATED, u64));
 	vars[1] = id_of(btf__add_var(own, "g_val", BTF_VAR_GLOBAL_ALLOCATED, val));
@@ -657,6 +663,144 @@ static void test_linked(void **state)
 	}
 }
 
+/* The field leads into an arena, to what so many bytes were allocated for. */
+static bool sized(int owner, uint32_t off, uint32_t size)
+{
+	struct cast_hit hit;
+
+	return casts_find(casts, own, btf__type_by_id(own, owner), off, &hit) && hit.arena &&
+	       !hit.id && hit.size == size;
+}
+
+#define SIZED(owner, off, size) do { \
+	assert_true(sized(owner, off, size)); \
+	assert_int_equal(nr_found(), 1); \
+} while (0)
+#define SIZES(...) do { \
+	const uint32_t sizes_[] = { __VA_ARGS__ }; \
+	size_t nr_; \
+	const uint32_t *found_ = casts_sizes(casts, &nr_); \
+	assert_int_equal(nr_, ARRAY_SIZE(sizes_)); \
+	assert_memory_equal(found_, sizes_, sizeof(sizes_)); \
+} while (0)
+/* r0 = the function at the end, with so many bytes: rel is the distance to there. */
+#define GET(size, rel) MOVI(1, size), SUB(rel)
+#define GIVER MOV(0, 1), EXIT()
+
+static void test_allocators(void **state)
+{
+	size_t nr;
+
+	(void)state;
+	funcs[1] = (struct cast_func){ 6, f_bytes };
+	RUN_FUNCS(2, GET(24, 4), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 24);
+	SIZES(24);
+	/* Whose arguments the compiler may have changed. */
+	funcs[1].id = f_bytes_static;
+	RUN_FUNCS(2, GET(24, 4), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 0);
+	casts_sizes(casts, &nr);
+	assert_int_equal(nr, 0);
+	funcs[1].id = f_slot;
+	RUN_FUNCS(2, GET(24, 4), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 0);
+	/* Its own instructions say what it returns. */
+	funcs[1].id = f_slot_typed;
+	RUN_FUNCS(2, GET(24, 4), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT(), GIVER);
+	only(sect, 0, own, node, true);
+	/* Another function of that name: no pointer fits into what it returns. */
+	funcs[1].id = f_bytes_int;
+	RUN_FUNCS(2, GET(24, 4), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT(), GIVER);
+	NONE();
+	funcs[1].id = f_static;
+	RUN_FUNCS(2, GET(24, 4), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT(), GIVER);
+	NONE();
+	/* Not a number that is known; nothing; less than nothing. */
+	funcs[1].id = f_bytes;
+	RUN_FUNCS(2, LDX(1, 1, 8), SUB(4), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 0);
+	RUN_FUNCS(2, GET(0, 4), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 0);
+	RUN_FUNCS(2, GET(-8, 4), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 0);
+	/* A part of it. */
+	funcs[1].insn = 7;
+	RUN_FUNCS(2, GET(24, 5), ADDI(0, 8), VALUE(2, BSS, 0), STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 0);
+	/* One of two sizes, by the way that was taken. */
+	funcs[1].insn = 9;
+	RUN_FUNCS(2, LDX(3, 1, 8), MOVI(1, 24), JEQI(3, 5, 1), MOVI(1, 32), SUB(4), VALUE(2, BSS, 0),
+		  STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 0);
+	RUN_FUNCS(2, LDX(3, 1, 8), MOVI(1, 24), JEQI(3, 5, 1), MOVI(1, 24), SUB(4), VALUE(2, BSS, 0),
+		  STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 24);
+}
+
+/* Several allocations for one field, and one for several. */
+static void test_sizes(void **state)
+{
+	struct cast_hit hit;
+
+	(void)state;
+	funcs[1] = (struct cast_func){ 9, f_bytes };
+	RUN_FUNCS(2, GET(24, 7), VALUE(7, BSS, 0), STX(7, 0, 0), GET(24, 2), STX(7, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 24);
+	SIZES(24);
+	RUN_FUNCS(2, GET(32, 7), VALUE(7, BSS, 0), STX(7, 0, 0), GET(24, 2), STX(7, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 0);
+	SIZES(24, 32);
+	/* The third is what the first was. */
+	funcs[1].insn = 12;
+	RUN_FUNCS(2, GET(32, 10), VALUE(7, BSS, 0), STX(7, 0, 0), GET(24, 5), STX(7, 0, 0), GET(32, 2),
+		  STX(7, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 0);
+	/* Beside pages, or a slot of another allocator. */
+	funcs[1].insn = 8;
+	RUN_FUNCS(2, GET(24, 6), VALUE(7, BSS, 0), STX(7, 0, 0), KFUNC(ALLOC), STX(7, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 0);
+	funcs[1].insn = 9;
+	funcs[2] = (struct cast_func){ 11, f_slot };
+	RUN_FUNCS(3, GET(24, 7), VALUE(7, BSS, 0), STX(7, 0, 0), GET(24, 4), STX(7, 0, 0), EXIT(), GIVER, GIVER);
+	SIZED(sect, 0, 0);
+	/* What else is stored there says that it is none. */
+	funcs[1].insn = 7;
+	RUN_FUNCS(2, GET(24, 5), VALUE(7, BSS, 0), STX(7, 0, 0), STI(7, 0, 5), EXIT(), GIVER);
+	NONE();
+	/* From field to field; two ways into one. */
+	funcs[1].insn = 14;
+	RUN_FUNCS(2, R7_IS_VAL, GET(24, 4), STX(7, 0, 0), LDX(3, 7, 0), STX(7, 3, 8), EXIT(), GIVER);
+	assert_true(sized(val, 0, 24) && sized(val, 8, 24));
+	funcs[1].insn = 17;
+	RUN_FUNCS(2, R7_IS_VAL, GET(24, 7), STX(7, 0, 0), GET(16, 4), STX(7, 0, 8), LDX(3, 7, 0),
+		  STX(7, 3, 8), EXIT(), GIVER);
+	assert_true(sized(val, 0, 24) && sized(val, 8, 0));
+	/* By way of the stack. */
+	funcs[1].insn = 12;
+	RUN_FUNCS(2, GET(24, 10), STX(10, 0, -80), STI(10, -72, 0), MOV(2, 10), ADDI(2, -4), MOV(3, 10),
+		  ADDI(3, -80), MAP(1, HASH), HELPER(UPDATE), EXIT(), GIVER);
+	SIZED(val, 0, 24);
+	/* A shape that has no room in it is another's. */
+	funcs[1].insn = 10;
+	RUN_FUNCS(2, GET(16, 8), MOV32(1, 0), MOVI(3, 0), AST(1, 3, 0), ASTW(1, 3, 8), VALUE(2, BSS, 0),
+		  STX(2, 0, 0), EXIT(), GIVER);
+	only(sect, 0, own, leaf, true);
+	RUN_FUNCS(2, GET(12, 8), MOV32(1, 0), MOVI(3, 0), AST(1, 3, 0), ASTW(1, 3, 8), VALUE(2, BSS, 0),
+		  STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 12);
+	/* Where it is accessed: a node has 8 bytes at 0 and 16, a leaf has not. */
+	RUN_FUNCS(2, GET(99, 8), MOV32(1, 0), MOVI(3, 0), AST(1, 3, 0), AST(1, 3, 16), VALUE(2, BSS, 0),
+		  STX(2, 0, 0), EXIT(), GIVER);
+	SIZED(sect, 0, 99);
+	assert_true(casts_find(casts, own, btf__type_by_id(own, sect), 0, &hit));
+	assert_true(!hit.vague && cast_fits(&hit, own, node) && !cast_fits(&hit, own, leaf));
+	/* In front of it as well: it is no object's beginning. */
+	RUN_FUNCS(2, GET(24, 8), MOV32(1, 0), MOVI(3, 0), AST(1, 3, 0), AST(1, 3, -8), VALUE(2, BSS, 0),
+		  STX(2, 0, 0), EXIT(), GIVER);
+	assert_true(casts_find(casts, own, btf__type_by_id(own, sect), 0, &hit) && !hit.id && hit.vague);
+}
+
 #define BAD(...) do { \
 	const struct bpf_insn insns_[] = { __VA_ARGS__ }; \
 	solve(insns_, ARRAY_SIZE(insns_), 0); \
@@ -791,7 +935,7 @@ static void test_damage(void **state)
 		memcpy(insns, sample, sizeof(insns));
 		if (i)
 			flip(insns, sizeof(insns));
-		funcs[1] = (struct cast_func){ ARRAY_SIZE(sample) - 11, f_static };
+		funcs[1] = (struct cast_func){ ARRAY_SIZE(sample) - 11, i % 2 ? f_bytes : f_static };
 		funcs[2] = (struct cast_func){ ARRAY_SIZE(sample) - 6, f_global };
 		memcpy(copy, maps, sizeof(copy));
 		if (i % 3 == 1) {
@@ -843,6 +987,8 @@ int main(void)
 		TEST(test_arena),
 		TEST(test_subprograms),
 		TEST(test_linked),
+		TEST(test_allocators),
+		TEST(test_sizes),
 		TEST(test_no_programs),
 		TEST(test_endless),
 		TEST(test_damage),
