@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "payload_type.h"
 #include "report.h"
 #include "sched_obj.h"
 
@@ -301,6 +302,18 @@ static void add_name(struct report *r, yyjson_mut_val *obj, const char *key, con
 		yyjson_mut_obj_add_null(r->doc, obj, key);
 }
 
+/* What it points to, and how that is known. */
+static const char *target_of(struct report *r, const struct cast_field *f, const char **by_ret)
+{
+	struct payload_found found;
+
+	*by_ret = f->hit.shape ? "shape" : f->hit.id ? "type" : "use";
+	if (f->hit.id || !f->hit.arena || !payload_by_size(r, &f->hit, &found))
+		return cast_type_name(f->hit.btf, f->hit.id);
+	*by_ret = found.guess ? "guess" : "size";
+	return cast_type_name(found.btf, found.id);
+}
+
 static void casts_detail(struct report *r, const struct casts *casts)
 {
 	yyjson_mut_val *arr = yyjson_mut_obj_add_arr(r->doc, r->ktdump, "casts");
@@ -310,14 +323,16 @@ static void casts_detail(struct report *r, const struct casts *casts)
 	f = casts_fields(casts, &nr);
 	for (size_t i = 0; i < nr; i++, f++) {
 		yyjson_mut_val *obj = yyjson_mut_arr_add_obj(r->doc, arr);
+		const char *by, *target = target_of(r, f, &by);
 
 		add_name(r, obj, "type", cast_type_name(f->btf, f->owner_id));
 		add_name(r, obj, "member", cast_member_name(f));
 		json_add_u64(r->doc, obj, "offset", f->off);
-		add_name(r, obj, "target", cast_type_name(f->hit.btf, f->hit.id));
+		add_name(r, obj, "target", target);
 		yyjson_mut_obj_add_bool(r->doc, obj, "arena", f->hit.arena);
-		yyjson_mut_obj_add_str(r->doc, obj, "by", f->hit.shape ? "shape" :
-						    f->hit.id ? "type" : "use");
+		yyjson_mut_obj_add_str(r->doc, obj, "by", by);
+		if (f->hit.size)
+			json_add_u64(r->doc, obj, "size", f->hit.size);
 	}
 	if (casts_left_out(casts)) {
 		char why[80];

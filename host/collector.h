@@ -35,6 +35,7 @@ struct options {
 	const char *spool_dir;		/* for what is too much to be kept in memory */
 	const char *btf_cache;		/* NULL: default; "none" */
 	const char *sched_obj;		/* NULL none */
+	bool guess_types;
 	unsigned int max_reports;
 	double grace, timeout;	/* seconds; timeout 0: none */
 	const char *junit;	/* NULL none */

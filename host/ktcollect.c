@@ -68,6 +68,7 @@ static const char usage[] =
 	"\n"
 	"      --sched-obj FILE     the scheduler or its BPF object: which numbers are\n"
 	"                           pointers, when the guest sends no instructions\n"
+	"      --guess-types        show what pointers may lead to, by size and name\n"
 	"\n"
 	"  -q, --quiet              errors only\n"
 	"  -v, --verbose            say more\n"
@@ -81,7 +82,8 @@ static const char usage[] =
 enum {
 	OPT_VSOCK_CID = 256, OPT_UDS, OPT_PORT, OPT_TEXT, OPT_RECORD, OPT_ONCE, OPT_TIMEOUT,
 	OPT_GRACE, OPT_FAIL_ON_REPORT, OPT_DUAL, OPT_MAX_BYTES, OPT_MAX_DISK, OPT_MAX_REPORTS,
-	OPT_BTF_CACHE, OPT_SCHED_OBJ, OPT_SHOW, OPT_HTML, OPT_TRACE, OPT_JUNIT, OPT_CONTROL,
+	OPT_BTF_CACHE, OPT_SCHED_OBJ, OPT_GUESS_TYPES, OPT_SHOW, OPT_HTML, OPT_TRACE, OPT_JUNIT,
+	OPT_CONTROL,
 };
 
 static const struct option long_options[] = {
@@ -105,6 +107,7 @@ static const struct option long_options[] = {
 	{ "max-disk", required_argument, NULL, OPT_MAX_DISK },
 	{ "btf-cache", required_argument, NULL, OPT_BTF_CACHE },
 	{ "sched-obj", required_argument, NULL, OPT_SCHED_OBJ },
+	{ "guess-types", no_argument, NULL, OPT_GUESS_TYPES },
 	{ "max-reports", required_argument, NULL, OPT_MAX_REPORTS },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "verbose", no_argument, NULL, 'v' },
@@ -281,6 +284,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_SCHED_OBJ:
 			o->sched_obj = optarg;
+			break;
+		case OPT_GUESS_TYPES:
+			o->guess_types = true;
 			break;
 		case OPT_MAX_REPORTS:
 			if (!parse_u64(optarg, INT_MAX, &v) || !v)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "map.h"
+#include "payload_type.h"
 #include "sdt_alloc.h"
 
 /* How often all that was captured may be written; see spend() in map_content.c. */
@@ -249,6 +250,20 @@ static bool find_slot(void *ctx, uint64_t kva, struct render_slot *ret)
 	return sdt_slot(((struct map_writer *)ctx)->r->sdt, kva, ret);
 }
 
+static bool find_sized(void *ctx, const struct cast_hit *hit, struct render_sized *ret)
+{
+	struct payload_found found;
+	bool known = payload_by_size(((struct map_writer *)ctx)->r, hit, &found);
+
+	*ret = (struct render_sized){ found.btf, found.id, found.guess, found.why };
+	return known;
+}
+
+static const char *find_region(void *ctx, uint64_t kva)
+{
+	return scx_static_name(((struct map_writer *)ctx)->r, kva);
+}
+
 static bool find_cast(void *ctx, const struct btf *btf, const struct btf_type *owner,
 		      uint32_t off, struct cast_hit *ret)
 {
@@ -286,8 +301,12 @@ int map_writer_init(struct map_writer *mw, struct report *r, struct jsonw *w)
 	if (report_table(r, KTD_TBL_CONTENT)->nr_rows)
 		mw->render.kernel = report_kernel_btf(r, NULL);
 	mw->casts = report_casts(r);
-	if (mw->casts)
+	if (mw->casts) {
 		mw->render.cast = find_cast;
+		mw->render.sized = find_sized;
+	}
+	if (r->nr_regions)
+		mw->render.region = find_region;
 	if (r->sdt)
 		mw->render.slot = find_slot;
 	set_guest(mw);

@@ -24,6 +24,8 @@
 #define ELEMENT_LEVELS	2
 #define MEMBER_LEVELS	3
 
+#define GUESS		"a guess, by size"	/* ktdump_label */
+
 #define MAX_NAME	511	/* the kernel takes no longer ones either */
 #define MAX_MASK_BYTES	1024	/* no kernel has more than 8192 CPUs */
 #define MAX_MASK_TEXT	(MAX_MASK_BYTES * 8 * 4)	/* at most 2731 times "1234-1235," */
@@ -61,6 +63,7 @@ struct walk {
 	/* Too large for the frames of the recursion. */
 	uint8_t (*chase)[RENDER_MAX_CHASE];	/* one for each pointer on the path */
 	char *text;				/* MAX_MASK_TEXT */
+	char label[160];	/* of the pointer that is being written; "" none */
 };
 
 struct target {			/* what a pointer points to */
@@ -1304,6 +1307,12 @@ static void __printf(2, 3) skipped(struct walk *w, const char *fmt, ...)
 	jsonw_str(w->out, why);
 }
 
+static void add_label(struct render *r, const char *text, size_t len)
+{
+	jsonw_key(r->out, "ktdump_label");
+	jsonw_text(r->out, text, len);
+}
+
 static void label(struct render *r, uint64_t kva)
 {
 	struct render_object o = {};
@@ -1323,8 +1332,7 @@ static void label(struct render *r, uint64_t kva)
 	if (o.name && o.name_len)
 		n += snprintf(text + n, sizeof(text) - n, " %.*s",
 			      o.name_len < 256 ? (int)o.name_len : 256, o.name);
-	jsonw_key(r->out, "ktdump_label");
-	jsonw_text(r->out, text, n);
+	add_label(r, text, n);
 }
 
 void render_ptr(struct render *r, uint64_t value)
@@ -1369,9 +1377,15 @@ static bool is_opaque(const struct btf_type *t, const char *type)
 	       (is_composite(t) && !strcmp(type, "sdt_data"));
 }
 
+static void in_the_middle(struct walk *w, const struct render_slot *slot)
+{
+	skipped(w, "arena chase: %u bytes into slot %u of %.*s; neither it nor its payload begins there",
+		slot->inside, slot->pos, MAX_NAME, slot->allocator);
+}
+
 /*
  * False: a reason was written. what: "arena chase" and such. slot: what is allocated there,
- * NULL for nothing.
+ * NULL for nothing that is known.
  */
 static bool find_target(struct walk *w, const char *what, const struct btf *btf, uint32_t id,
 			const struct render_slot *slot, struct target *ret)
@@ -1393,8 +1407,8 @@ static bool find_target(struct walk *w, const char *what, const struct btf *btf,
 		g.id = find_body(w, btf, g.t, id);
 		if (g.id) {
 			g.t = btf__type_by_id(btf, g.id);
-		} else if (!slot && w->r->resolve_fwd && w->r->resolve_fwd(w->r->ctx, type, is_union,
-								  &g.btf, &g.id)) {
+		} else if ((!slot || slot->inside) && w->r->resolve_fwd &&
+			   w->r->resolve_fwd(w->r->ctx, type, is_union, &g.btf, &g.id)) {
 			g.t = render_peel(g.btf, &g.id);
 			if (!g.t || !is_composite(g.t)) {
 				skipped(w, "%s: cross-BTF Fwd type id %u unresolved in sibling BTF",
@@ -1403,7 +1417,11 @@ static bool find_target(struct walk *w, const char *what, const struct btf *btf,
 			}
 		}
 	}
-	if (slot && is_opaque(g.t, type)) {
+	if (slot && slot->inside && is_opaque(g.t, type)) {
+		in_the_middle(w, slot);
+		return false;
+	}
+	if (slot && !slot->inside && is_opaque(g.t, type)) {
 		g = (struct target){ .btf = slot->btf, .id = slot->id, .skip = slot->skip,
 				     .by_slot = true };
 		g.t = render_peel(g.btf, &g.id);
@@ -1624,30 +1642,83 @@ static bool may_follow(struct walk *w, uint64_t value)
 	return true;
 }
 
-/* deferred: only the allocator can tell what it is, id is 0. Whether it did tell. */
-static bool arena_object(struct walk *w, const struct btf *btf, uint32_t id, bool deferred,
-			 uint64_t value, const struct arena_place *at, unsigned int depth)
+/* Memory of which no type says what it is. False: the reason was written. */
+static bool deferred_target(struct walk *w, const struct cast_hit *hit, uint64_t value,
+			    bool allocated, struct render_slot *slot, bool *guess_ret)
+{
+	struct render_sized sized = { .why = "not looked for" };
+
+	if (slot->inside) {
+		in_the_middle(w, slot);
+		return false;
+	}
+	if (slot->id)
+		return true;
+	/* A slot of nobody knows what has no size of its own. */
+	if (!allocated && w->r->sized && w->r->sized(w->r->ctx, hit, &sized)) {
+		*slot = (struct render_slot){ .btf = sized.btf, .id = sized.id };
+		*guess_ret = sized.guess;
+		return true;
+	}
+	if (!allocated && hit->size)
+		skipped(w, "arena chase: STX-flow path tagged slot as Arena with deferred resolve; alloc_size=%u fallback unresolved (%s)",
+			hit->size, sized.why);
+	else
+		skipped(w, "arena chase: STX-flow path tagged slot as Arena with deferred resolve; bridge had no entry for 0x%"
+			PRIx64, value);
+	return false;
+}
+
+/* Own keys come last. */
+static void put_label(struct walk *w)
+{
+	if (*w->label)
+		add_label(w->r, w->label, strlen(w->label));
+	*w->label = '\0';
+}
+
+/* Nobody knows what is there, but who gave it out. */
+static void label_region(struct walk *w, const struct arena_place *at)
+{
+	const char *name = at->kva && w->r->region ? w->r->region(w->r->ctx, at->kva) : NULL;
+
+	if (name)
+		snprintf(w->label, sizeof(w->label), "in scx_static %s", name);
+}
+
+/*
+ * hit: a number that is used as a pointer; NULL: a pointer to type id. Whether it was found
+ * out what is there by something else than its type.
+ */
+static bool arena_object(struct walk *w, const struct btf *btf, uint32_t id,
+			 const struct cast_hit *hit, uint64_t value,
+			 const struct arena_place *at, unsigned int depth)
 {
 	struct render_slot slot = {};
 	bool allocated = at->kva && w->r->slot && w->r->slot(w->r->ctx, at->kva, &slot);
+	bool guess = false;
 	struct target g;
 
 	if (allocated && slot.shown) {
 		skipped(w, "already rendered in sdt_allocations");
 		return false;
 	}
-	if (deferred && !allocated) {
-		skipped(w, "arena chase: STX-flow path tagged slot as Arena with deferred resolve; bridge had no entry for 0x%"
-			PRIx64, value);
+	if (hit && !hit->id) {
+		if (!deferred_target(w, hit, value, allocated, &slot, &guess)) {
+			label_region(w, at);
+			return false;
+		}
+		/* Of nothing, then. */
+		btf = slot.btf;
+	}
+	if (!find_target(w, "arena chase", btf, id, slot.id || slot.inside ? &slot : NULL, &g)) {
+		label_region(w, at);
 		return false;
 	}
-	/* Of nothing, then. */
-	if (deferred)
-		btf = slot.btf;
-	if (!find_target(w, "arena chase", btf, id, allocated ? &slot : NULL, &g))
-		return false;
 	object_at(w, &g, value, at, depth);
-	return g.by_slot;
+	if (guess)
+		snprintf(w->label, sizeof(w->label), GUESS);
+	return g.by_slot && !guess;
 }
 
 /* The annotation, NULL for none. */
@@ -1656,11 +1727,13 @@ static const char *follow(struct walk *w, const struct btf *btf, const struct bt
 {
 	struct arena_place at;
 
-	if (!may_follow(w, value))
-		return NULL;
-	if (in_arena(w->r, btf, t->type, value, &at))
-		return arena_object(w, btf, t->type, false, value, &at, depth) ? "sdt_alloc" : NULL;
-	kernel_pointer(w, btf, t->type, data, value, depth);
+	if (may_follow(w, value)) {
+		if (in_arena(w->r, btf, t->type, value, &at))
+			return arena_object(w, btf, t->type, NULL, value, &at, depth) ?
+			       "sdt_alloc" : NULL;
+		kernel_pointer(w, btf, t->type, data, value, depth);
+	}
+	label(w->r, value);
 	return NULL;
 }
 
@@ -1721,7 +1794,7 @@ static void cast_node(struct walk *w, const struct cast_hit *hit, const uint8_t 
 			arena_find(r->arenas, r->nr_arenas, value, hit->arena, &at);
 	if (value && may_follow(w, value)) {
 		if (arena)
-			by_slot = arena_object(w, hit->btf, hit->id, !hit->id, value, &at, depth);
+			by_slot = arena_object(w, hit->btf, hit->id, hit, value, &at, depth);
 		else
 			kernel_cast(w, hit, value, depth);
 	}
@@ -1730,7 +1803,8 @@ static void cast_node(struct walk *w, const struct cast_hit *hit, const uint8_t 
 		jsonw_str(w->out, "cast→arena (sdt_alloc)");
 	else
 		jsonw_str(w->out, arena ? "cast→arena" : "cast→kernel");
-	if (value)
+	put_label(w);
+	if (value && !arena)
 		label(w->r, value);
 	jsonw_obj_end(w->out);
 }
@@ -1755,7 +1829,7 @@ static void ptr_node(struct walk *w, const struct btf *btf, const struct btf_typ
 			jsonw_key(w->out, "cast_annotation");
 			jsonw_word(w->out, note);
 		}
-		label(w->r, value);
+		put_label(w);
 	}
 	w->leaf.at = w->leaf.end = w->out->fill;
 	jsonw_obj_end(w->out);

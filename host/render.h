@@ -45,9 +45,19 @@ struct render_object {		/* a kernel object that the guest named */
 
 struct render_slot {		/* what an allocator has given out */
 	const struct btf *btf;	/* of what is in it */
-	uint32_t id;
+	uint32_t id;		/* 0 unknown */
 	uint32_t skip;		/* bytes from the pointer to there */
 	bool shown;		/* elsewhere in the report */
+	const char *allocator;	/* its name, and which slot of it */
+	uint32_t pos;
+	uint32_t inside;	/* not 0: so many bytes into it; nothing begins there */
+};
+
+struct render_sized {		/* what may have so many bytes */
+	const struct btf *btf;
+	uint32_t id;
+	bool guess;		/* something else may have them as well */
+	const char *why;	/* when there is none */
 };
 
 /* Text of a member or element that is the same for every value of it. */
@@ -82,8 +92,12 @@ struct render {
 			    uint32_t *id_ret);
 	/* A kernel object at this address; false: nothing is known about it. */
 	bool (*object)(void *ctx, uint64_t kva, struct render_object *ret);
-	/* Allocated memory that begins here, in kernel addresses; false: there is none. */
+	/* Allocated memory at this address of the kernel's; false: there is none. */
 	bool (*slot)(void *ctx, uint64_t kva, struct render_slot *ret);
+	/* What is in no slot, of which the size is known at most; false: nobody knows. */
+	bool (*sized)(void *ctx, const struct cast_hit *hit, struct render_sized *ret);
+	/* Memory that is given out and never taken back: its name, NULL: it is none. */
+	const char *(*region)(void *ctx, uint64_t kva);
 	/* The u64 at off of this struct, union or DATASEC is a pointer; false: a number. */
 	bool (*cast)(void *ctx, const struct btf *btf, const struct btf_type *owner, uint32_t off,
 		     struct cast_hit *ret);

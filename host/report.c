@@ -531,6 +531,8 @@ static void counted_free(void *ctx, void *ptr)
 static void report_deinit(struct report *r)
 {
 	sdt_destroy(r->sdt);
+	payload_types_destroy(r->payload_types);
+	free(r->regions);
 	free(r->arenas);
 	casts_free(r->casts);
 	btfs_deinit(r);

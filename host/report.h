@@ -64,6 +64,9 @@ struct report {
 	size_t nr_progs_by_kva, nr_insns;
 	struct casts *casts;		/* see report_casts() */
 	bool casts_tried;
+	struct static_region *regions;	/* of the arenas, see scx_static.c */
+	size_t nr_regions;
+	struct payload_types *payload_types;	/* see payload_type.h */
 	struct report_arena *arenas;	/* see arenas_of_map() */
 	size_t nr_arenas;
 	bool arenas_known;
@@ -189,6 +192,7 @@ void maps_write(struct report *r, struct jsonw *w);
 /* The same for what allocators have given out: value of the key "sdt_allocations". */
 void sdt_write(struct report *r, struct jsonw *w);
 void sdt_destroy(struct sdt *s);
+void payload_types_destroy(struct payload_types *p);
 
 /*
  * Single maps, as maps_write() writes them; text of up to MAP_TEXT_MAX, which lives until
@@ -226,6 +230,8 @@ void regs_report(struct report *r);
 void perf_report(struct report *r);
 void sdt_report(struct report *r);
 void scx_static_report(struct report *r);
+/* The variable whose region this address of the kernel's is in, what of it is used; or NULL. */
+const char *scx_static_name(const struct report *r, uint64_t kva);
 void sdt_report_reason(struct report *r);
 void progs_report(struct report *r);
 void cputime_report(struct report *r);

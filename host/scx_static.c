@@ -4,11 +4,17 @@
  * where its present region is, and how much of it is used. Nothing tells what is in it.
  */
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "global.h"
 
 #define MAX_RANGES 256
+
+struct static_region {		/* what is used of one */
+	uint64_t kva, size;
+	char name[128];
+};
 
 struct ranges {
 	struct report *r;
@@ -28,6 +34,24 @@ static bool member(struct report *r, const struct global *g, const char *name, u
 	memcpy(ret, buf, sizeof(*ret));
 	*ret = le64toh(*ret);
 	return true;
+}
+
+/* Without memory for it pointers do not say that they lead there. */
+static void add_region(struct report *r, const struct global *g, uint64_t memory, uint64_t used)
+{
+	struct arena_place at;
+	struct static_region *s;
+
+	if (!arena_find(g->arenas, g->nr_arenas, memory, true, &at) || !at.kva)
+		return;
+	if (!r->regions)
+		r->regions = calloc(MAX_RANGES, sizeof(*r->regions));
+	if (!r->regions)
+		return;
+	s = &r->regions[r->nr_regions++];
+	s->kva = at.kva;
+	s->size = used;
+	snprintf(s->name, sizeof(s->name), "%s", g->name);
 }
 
 static bool found(void *ctx, const struct global *g)
@@ -50,7 +74,16 @@ static bool found(void *ctx, const struct global *g)
 	json_add_u64(doc, obj, "start_low32", (uint32_t)memory);
 	json_add_u64(doc, obj, "size", used);
 	json_add_u64(doc, obj, "capacity", capacity);
+	add_region(v->r, g, memory, used);
 	return true;
+}
+
+const char *scx_static_name(const struct report *r, uint64_t kva)
+{
+	for (size_t i = 0; i < r->nr_regions; i++)
+		if (kva >= r->regions[i].kva && kva - r->regions[i].kva < r->regions[i].size)
+			return r->regions[i].name;
+	return NULL;
 }
 
 void scx_static_report(struct report *r)

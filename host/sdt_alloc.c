@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <endian.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "global.h"
+#include "payload_type.h"
 #include "sdt_alloc.h"
 
 #define FANOUT		512
@@ -19,7 +19,6 @@
 /* Of all allocators together: what is beyond is not followed. */
 #define MAX_SLOTS	(1U << 20)
 #define MAX_DESCS	(1U << 14)
-#define MAX_CANDIDATES	1024
 
 struct layout {
 	uint64_t pool, root;			/* of scx_allocator */
@@ -213,178 +212,11 @@ static bool descend(struct walk *w, uint64_t addr, int level, uint32_t pos)
 	return true;
 }
 
-/* ------------------------------------------------------------- payload types */
-
-/* What vmlinux.h brings into a program's BTF is the kernel's, not what its allocator is for. */
-struct kernel_struct {
-	const char *name;
-	uint32_t size;
-};
-
-struct kernel_structs {
-	struct kernel_struct *v;	/* by name and size */
-	size_t nr;
-};
-
-static int by_struct(const void *a, const void *b)
-{
-	const struct kernel_struct *x = a, *y = b;
-	int ret = strcmp(x->name, y->name);
-
-	return ret ? ret : (x->size > y->size) - (x->size < y->size);
-}
-
-/* Without the kernel's BTF, or memory, there are none. */
-static void kernel_structs_load(const struct btf *kernel, struct kernel_structs *ret)
-{
-	uint32_t nr = kernel ? btf__type_cnt(kernel) : 0;
-
-	ret->v = calloc(nr + 1, sizeof(*ret->v));
-	for (uint32_t id = 1; ret->v && id < nr; id++) {
-		const struct btf_type *t = btf__type_by_id(kernel, id);
-
-		if (t && btf_is_struct(t) && t->name_off)
-			ret->v[ret->nr++] = (struct kernel_struct){ name_of(kernel, t), t->size };
-	}
-	if (ret->nr)
-		qsort(ret->v, ret->nr, sizeof(*ret->v), by_struct);
-}
-
-/* Of the allocator itself: scx_sdt has one that is as large as its payload. */
-static bool is_allocators(const char *name)
-{
-	static const char *const names[] = {
-		"scx_alloc_stats", "scx_allocator", "scx_static", "sdt_chunk", "sdt_data",
-		"sdt_desc", "sdt_id", "sdt_pool",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (!strcmp(name, names[i]))
-			return true;
-	return false;
-}
-
-/* Structs of the payload's size. */
-struct candidates {
-	const struct btf *btf;
-	uint32_t ids[MAX_CANDIDATES];
-	size_t nr;		/* may be more than are in ids */
-};
-
-static void candidates_load(const struct btf *btf, uint64_t size, const struct kernel_structs *kernel,
-			    struct candidates *ret)
-{
-	const struct btf *base = btf__base_btf(btf);
-	uint32_t nr = btf__type_cnt(btf);
-
-	ret->btf = btf;
-	ret->nr = 0;
-	for (uint32_t id = base ? btf__type_cnt(base) : 1; id < nr; id++) {
-		const struct btf_type *t = btf__type_by_id(btf, id);
-		const struct kernel_struct key = { t ? name_of(btf, t) : "", size };
-
-		if (!t || !btf_is_struct(t) || t->size != size || !*key.name ||
-		    is_allocators(key.name) ||
-		    (kernel->nr &&
-		     bsearch(&key, kernel->v, kernel->nr, sizeof(key), by_struct)))
-			continue;
-		if (ret->nr < MAX_CANDIDATES)
-			ret->ids[ret->nr] = id;
-		ret->nr++;
-	}
-}
-
-/* The only one whose name is, or ends in, this; 0: there are none, or several. */
-static uint32_t only(const struct candidates *c, const char *name, bool end)
-{
-	size_t len = strlen(name);
-	uint32_t id = 0;
-
-	for (size_t i = 0; i < c->nr && i < MAX_CANDIDATES; i++) {
-		const char *s = name_of(c->btf, btf__type_by_id(c->btf, c->ids[i]));
-		size_t have = strlen(s);
-
-		if (end ? have < len || strcmp(s + have - len, name) : strcmp(s, name))
-			continue;
-		if (id)
-			return 0;
-		id = c->ids[i];
-	}
-	return id;
-}
-
-static bool ends_in(const char *s, size_t len, const char *end)
-{
-	return len >= strlen(end) && !memcmp(s + len - strlen(end), end, strlen(end));
-}
-
-/* "scx_task_allocator", or "outer.task_allocator[3]": what it is an allocator of. */
-static void stem_of(const char *allocator, char *buf, size_t size)
-{
-	const char *dot = strrchr(allocator, '.');
-	size_t len;
-
-	if (dot)
-		allocator = dot + 1;
-	len = strcspn(allocator, "[");
-	if (ends_in(allocator, len, "_allocator"))
-		len -= strlen("_allocator");
-	snprintf(buf, size, "%.*s", (int)len, allocator);
-}
-
-static const char *without_scx(const char *stem)
-{
-	return strncmp(stem, "scx_", 4) ? stem : stem + 4;
-}
-
-/* The struct that an allocator of this name gives out; 0 when that is not clear, and why. */
-static uint32_t payload_type(const struct btf *btf, uint64_t size,
-			     const struct kernel_structs *kernel, const char *allocator, char *why,
-			     size_t why_size)
-{
-	static const struct {
-		const char *name;
-		bool end;
-	} usual[] = {
-		{ "task_ctx", false }, { "_arena_ctx", true }, { "_task_ctx", true },
-		{ "_ctx", true },
-	};
-	struct candidates c;
-	char stem[200];
-	uint32_t id;
-
-	*why = '\0';
-	if (!size) {
-		snprintf(why, why_size, "payload_size == 0");
-		return 0;
-	}
-	candidates_load(btf, size, kernel, &c);
-	if (c.nr == 1)
-		return c.ids[0];
-	if (!c.nr) {
-		snprintf(why, why_size, "no candidate of size %" PRIu64, size);
-		return 0;
-	}
-	stem_of(allocator, stem, sizeof(stem));
-	id = only(&c, stem, false);
-	if (!id)
-		id = only(&c, without_scx(stem), false);
-	for (size_t i = 0; i < ARRAY_SIZE(usual) && !id; i++)
-		id = only(&c, usual[i].name, usual[i].end);
-	/* Of too many it is not known whether it is the only one. */
-	if (!id || c.nr > MAX_CANDIDATES) {
-		snprintf(why, why_size, "ambiguous: %zu candidates", c.nr);
-		return 0;
-	}
-	return id;
-}
-
 /* ----------------------------------------------------------------- all of it */
 
 struct find {
 	struct report *r;
 	struct sdt *s;
-	struct kernel_structs kernel;
 };
 
 static bool found(void *ctx, const struct global *g)
@@ -411,9 +243,7 @@ static bool found(void *ctx, const struct global *g)
 	a->first = s->nr_slots;
 	snprintf(a->name, sizeof(a->name), "%s", g->name);
 	if (a->elem_size >= MIN_ELEM && a->elem_size <= MAX_ELEM && a->elem_size >= a->header) {
-		if (!f->kernel.v)
-			kernel_structs_load(report_kernel_btf(f->r, NULL), &f->kernel);
-		a->id = payload_type(a->btf, a->elem_size - a->header, &f->kernel, a->name, a->why,
+		a->id = payload_type(f->r, a->btf, a->elem_size - a->header, a->name, a->why,
 				     sizeof(a->why));
 		if (!read_u64(&w, g->kva, w.l.root, &root))
 			a->skipped++;
@@ -475,7 +305,7 @@ void sdt_destroy(struct sdt *s)
 
 /* ------------------------------------------------------------------- look-up */
 
-/* The slot that has its header or its payload at this address. */
+/* The slot in use that the address is in. */
 static const struct slot *find_slot(const struct sdt *s, uint64_t kva, uint64_t *off_ret)
 {
 	size_t lo = 0, hi = s->nr_by_kva;
@@ -493,7 +323,13 @@ static const struct slot *find_slot(const struct sdt *s, uint64_t kva, uint64_t 
 		return NULL;
 	v = &s->by_kva[lo - 1];
 	*off_ret = kva - v->kva;
-	return !*off_ret || *off_ret == s->a[v->allocator].header ? v : NULL;
+	return *off_ret < s->a[v->allocator].elem_size ? v : NULL;
+}
+
+/* There, and nowhere else, an address says which type it leads to. */
+static bool begins(const struct allocator *a, uint64_t off)
+{
+	return !off || off == a->header;
 }
 
 bool sdt_slot(const struct sdt *s, uint64_t kva, struct render_slot *ret)
@@ -508,12 +344,18 @@ bool sdt_slot(const struct sdt *s, uint64_t kva, struct render_slot *ret)
 		return true;
 	}
 	v = find_slot(s, kva, &off);
-	a = v ? &s->a[v->allocator] : NULL;
-	if (!a || !a->id)
+	if (!v)
 		return false;
-	*ret = (struct render_slot){
-		.btf = a->btf, .id = a->id, .skip = a->header - off, .shown = v->shown,
-	};
+	a = &s->a[v->allocator];
+	*ret = (struct render_slot){ .allocator = a->name, .pos = v->pos };
+	if (!begins(a, off)) {
+		ret->inside = off;
+	} else if (a->id) {
+		ret->btf = a->btf;
+		ret->id = a->id;
+		ret->skip = a->header - off;
+		ret->shown = v->shown;
+	}
 	return true;
 }
 
@@ -556,8 +398,8 @@ static const struct allocator *by_name(const struct sdt *s, const struct map *m)
 		const char *name;
 		size_t len;
 
-		stem_of(s->a[i].name, stem, sizeof(stem));
-		name = without_scx(stem);
+		payload_stem(s->a[i].name, stem, sizeof(stem));
+		name = payload_short_stem(stem);
 		len = strlen(name);
 		if (!contains(m->name, m->name_len, name) || len < longest)
 			continue;
@@ -578,6 +420,8 @@ bool sdt_payload_find(const struct sdt *s, const struct map *m, const struct are
 	if (!addr || !arena_find(arenas, nr_arenas, addr, true, &at) || !at.kva)
 		return false;
 	v = find_slot(s, at.kva, &off);
+	if (v && !begins(&s->a[v->allocator], off))
+		return false;
 	if (v)
 		a = &s->a[v->allocator];
 	/* One that was not met; all others are free, and what is in them is stale. */
@@ -611,7 +455,8 @@ static const char *no_allocators(struct report *r)
 		if (!arena && type == MAP_ARENA)
 			arena = maps[i];
 		if (bss || type != MAP_ARRAY || row_str(t, maps[i], KTD_MAP_NAME, &name, &len) ||
-		    !ends_in(name, len, ".bss") || !row_u64_or(t, maps[i], KTD_MAP_BTF_KVA, 0))
+		    len < 4 || memcmp(name + len - 4, ".bss", 4) ||
+		    !row_u64_or(t, maps[i], KTD_MAP_BTF_KVA, 0))
 			continue;
 		bss = maps[i];
 		btf = report_btf(r, row_u64_or(t, bss, KTD_MAP_BTF_KVA, 0), NULL);
@@ -642,7 +487,6 @@ void sdt_report(struct report *r)
 
 	if (s && globals_find(r, "scx_allocator", found, &f) == GLOBALS_CUT)
 		s->cut = true;
-	free(f.kernel.v);
 	if (s && s->nr && !s->no_memory && index_slots(s)) {
 		s->partial |= s->cut;
 		r->sdt = s;

@@ -13,8 +13,8 @@
 #define SDT_MAX_SHOWN	4096	/* entries of one allocator in the report */
 
 /*
- * What begins at this address of the kernel's, by an allocator that knows its type. Of the
- * trees themselves: that they are shown, no type.
+ * The slot in use that this address of the kernel's is in. Where it or its payload begins
+ * there is a type, if the allocator knows one. Of the trees themselves: that they are shown.
  */
 bool sdt_slot(const struct sdt *s, uint64_t kva, struct render_slot *ret);
 

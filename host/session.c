@@ -126,6 +126,7 @@ static struct snapshot *new_snapshot(struct session *s, uint32_t number)
 	snap->max_disk = o->max_disk;
 	snap->cache = s->c->btf_cache;
 	snap->sched_obj = s->c->sched_obj;
+	snap->guess_types = o->guess_types;
 	return snap;
 }
 

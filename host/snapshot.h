@@ -23,6 +23,7 @@ struct snapshot {
 	uint64_t max_disk;		/* 0: no limit */
 	struct btf_cache *cache;
 	const struct sched_obj *sched_obj;	/* --sched-obj, NULL none */
+	bool guess_types;
 	struct bulk *bulk;		/* MEM and RECORD rows; NULL before the first */
 	struct blobs blobs;		/* BTF */
 	size_t nr_announced;		/* BTF rows that blobs knows about */

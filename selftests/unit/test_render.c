@@ -878,16 +878,24 @@ static bool find_slot(void *ctx, uint64_t kva, struct render_slot *ret)
 	uint64_t off = kva - KERN - 0x2000;
 
 	(void)ctx;
-	if (off >= 48 || (off % 24 != 0 && off % 24 != 8))
+	if (off >= 48)
 		return false;
-	*ret = (struct render_slot){ btf, slotted, 8 - off % 24, slot_shown && off < 24 };
+	*ret = (struct render_slot){ .allocator = "alloc", .pos = off / 24 };
+	if (off % 24 != 0 && off % 24 != 8) {
+		ret->inside = off % 24;
+		return true;
+	}
+	ret->btf = btf;
+	ret->id = slotted;
+	ret->skip = 8 - off % 24;
+	ret->shown = slot_shown && off < 24;
 	return true;
 }
 
 static void test_slots(void **state)
 {
 	static const uint64_t slots[2][3] = { { 1, 11, 12 }, { 2, 21, 22 } };
-	int data, fwd, pv, pf, ps, pu, body;
+	int data, fwd, pv, pf, ps, pu, body, was;
 	char want[512];
 
 	(void)state;
@@ -907,6 +915,7 @@ static void test_slots(void **state)
 	mem(KERN + 0x2000, slots, sizeof(slots));
 #define SLOTTED(x, y) STRUCT("'slotted'", MEMBER("a", UINT(64, x)) "," MEMBER("b", UINT(64, y)))
 #define BY_SLOT ",'cast_annotation':'sdt_alloc'"
+#define INSIDE "arena chase: 16 bytes into slot 0 of alloc; neither it nor its payload begins there"
 	/* Where the type of the pointer says nothing, to the header and to what is behind it. */
 	expect_ptr(ps, USER + 0x2000, PTR(17592186052608, DEREF(SLOTTED(11, 12)) BY_SLOT));
 	expect_ptr(pv, USER + 0x2008, PTR(17592186052616, DEREF(SLOTTED(11, 12)) BY_SLOT));
@@ -914,7 +923,10 @@ static void test_slots(void **state)
 	/* It says something. */
 	expect_ptr(pu, USER + 0x2008, PTR(17592186052616, DEREF(UINT(64, 11))));
 	/* Into the middle, and to where nothing is allocated. */
-	expect_ptr(pv, USER + 0x2010, PTR(17592186052624,
+	expect_ptr(pv, USER + 0x2010, PTR(17592186052624, SKIP(INSIDE)));
+	expect_ptr(pf, USER + 0x2010, PTR(17592186052624, SKIP(INSIDE)));
+	expect_ptr(pu, USER + 0x2010, PTR(17592186052624, DEREF(UINT(64, 12))));
+	expect_ptr(pv, USER + 0x2030, PTR(17592186052656,
 		   SKIP("arena chase target type id 0 is void; chasing a void* requires runtime type info")));
 	snprintf(want, sizeof(want), PTR(17592186052656, SKIP("arena chase target struct sdt_data (type id %d) is a forward declaration; body not in this BTF")), data);
 	expect_ptr(ps, USER + 0x2030, want);
@@ -922,8 +934,15 @@ static void test_slots(void **state)
 	body = add_struct("sdt_data", 8);
 	field("tid", u64, 0, 0);
 	expect_ptr(add_ptr(body), USER + 0x2018, PTR(17592186052632, DEREF(SLOTTED(21, 22)) BY_SLOT));
-	expect_ptr(add_ptr(body), USER + 0x2010, PTR(17592186052624,
-		   DEREF(STRUCT("'sdt_data'", MEMBER("tid", UINT(64, 12))))));
+	expect_ptr(add_ptr(body), USER + 0x2010, PTR(17592186052624, SKIP(INSIDE)));
+	/* A slot of which nobody knows what is in it. */
+	was = slotted;
+	slotted = 0;
+	expect_ptr(pv, USER + 0x2008, PTR(17592186052616,
+		   SKIP("arena chase target type id 0 is void; chasing a void* requires runtime type info")));
+	expect_ptr(add_ptr(body), USER + 0x2018, PTR(17592186052632,
+		   DEREF(STRUCT("'sdt_data'", MEMBER("tid", UINT(64, 2))))));
+	slotted = was;
 	/* What stands elsewhere. */
 	slot_shown = true;
 	expect_ptr(pu, USER + 0x2000, PTR(17592186052608, SKIP("already rendered in sdt_allocations")));
@@ -1111,6 +1130,8 @@ static void test_type_size(void **state)
 /* What test_casts() knows: the first four u64 of struct holder, an element, a variable. */
 static int cast_holder, cast_node, cast_section;
 
+static uint32_t cast_size;
+
 static bool find_cast(void *ctx, const struct btf *b, const struct btf_type *owner, uint32_t off,
 		      struct cast_hit *ret)
 {
@@ -1123,8 +1144,23 @@ static bool find_cast(void *ctx, const struct btf *b, const struct btf_type *own
 	if (holder && off == 16) {
 		ret->arena = true;
 		ret->id = 0;
+		ret->size = cast_size;
 	}
 	return b == btf && ((holder && (off <= 16 || off == 40)) || (section && off == 8));
+}
+
+/* 16 bytes: a struct node; nobody knows: it may be one. */
+static bool find_sized(void *ctx, const struct cast_hit *hit, struct render_sized *ret)
+{
+	(void)ctx;
+	*ret = (struct render_sized){ hit->btf, cast_node, !hit->size, "it is odd" };
+	return hit->size == 16 || !hit->size;
+}
+
+static const char *find_region(void *ctx, uint64_t kva)
+{
+	(void)ctx;
+	return kva == KERN + 0x2000 ? "some" : NULL;
 }
 
 #define NODE(x, y) STRUCT("'node'", MEMBER("a", UINT(64, x)) "," MEMBER("b", UINT(64, y)))
@@ -1186,7 +1222,31 @@ static void test_casts(void **state)
 	       HOLDER(PTR(0, CAST("kernel")), PTR(0, CAST("arena")),
 		      PTR(17592186052608, DEREF(CUT(16, 8, STRUCT("'node'", MEMBER("a", UINT(64, 8))))) CAST("arena (sdt_alloc)")),
 		      PTR(0, CAST("kernel"))));
+	/* A slot, but not where anything begins, whatever was allocated somewhere. */
+#define VAGUE(p) HOLDER(PTR(0, CAST("kernel")), PTR(0, CAST("arena")), p, PTR(0, CAST("kernel")))
+	r.sized = find_sized;
+	cast_size = 16;
+	value[2] = USER + 0x2010;
+	expect(&r, btf, cast_holder, value, 48, VAGUE(PTR(17592186052624, SKIP(INSIDE) CAST("arena"))));
+	/* One that is not known. */
+	slotted = 0;
+	value[2] = USER + 0x2008;
+	expect(&r, btf, cast_holder, value, 48, VAGUE(PTR(17592186052616,
+	       SKIP("arena chase: STX-flow path tagged slot as Arena with deferred resolve; bridge had no entry for 0x100000002008") CAST("arena"))));
 	r.slot = NULL;
+	/* By its size, by a guess, and neither. */
+	value[2] = USER + 0x2000;
+	expect(&r, btf, cast_holder, value, 48, VAGUE(PTR(17592186052608, DEREF(NODE(7, 8)) CAST("arena (sdt_alloc)"))));
+	cast_size = 0;
+	expect(&r, btf, cast_holder, value, 48, VAGUE(PTR(17592186052608,
+	       DEREF(NODE(7, 8)) CAST("arena") ",'ktdump_label':'a guess, by size'")));
+	cast_size = 17;
+	r.region = find_region;
+	expect(&r, btf, cast_holder, value, 48, VAGUE(PTR(17592186052608,
+	       SKIP("arena chase: STX-flow path tagged slot as Arena with deferred resolve; alloc_size=17 fallback unresolved (it is odd)") CAST("arena") ",'ktdump_label':'in scx_static some'")));
+	r.region = NULL;
+	r.sized = NULL;
+	cast_size = 0;
 	/* A freed object, a number after all, half of an address of the arena, nothing there. */
 	value[0] = 0xffff888000002000;
 	value[1] = 0x2000;

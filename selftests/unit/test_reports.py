@@ -30,11 +30,11 @@ def ktcollect(*args, stdin=None):
     return subprocess.run([KTCOLLECT, *args], input=stdin, capture_output=True, timeout=60, env=env)
 
 
-def report(stream, text=False):
+def report(stream, text=False, args=()):
     """The report of a stream; with its text."""
     with tempfile.TemporaryDirectory(prefix="ktreport.") as tmp:
         path = os.path.join(tmp, "r.json")
-        r = ktcollect("-", "-o", path, *(["--text"] if text else ["-q"]), stdin=stream)
+        r = ktcollect("-", "-o", path, *(["--text"] if text else ["-q"]), *args, stdin=stream)
         assert r.returncode == 0, r
         with open(path, encoding="utf-8") as f:
             d = json.load(f)

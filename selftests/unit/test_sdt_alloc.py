@@ -241,6 +241,34 @@ def placed_anywhere():
 
 
 @test
+def middle():
+    """Where nothing begins a slot says nothing; what has a type of its own is shown."""
+    why = "arena chase: %d bytes into slot %d of %s; neither it nor its payload begins there"
+    tree, t = Tree(), Types()
+    task = tree.slot(3, 1, payload(5, 32, peer=USER + 0x1000 + 16, typed=USER + 0x1000 + 24))
+    free = tree.slot(4, 1, payload(6, 32))
+    assert task == USER + 0x1000
+    s = Sample(t, tree)
+    part = t.btf.struct("part", 8, ("x", t.u64, 0))
+    s.section("s.bss", BSS, ("task_allocator", t.allocator, allocator(40, tree.root({3: task}))),
+              ("in_header", t.void_ptr, km.u64(task + 4)), ("typed", t.btf.ptr(part), km.u64(task + 32)),
+              ("behind", t.void_ptr, km.u64(free + 16)), ("fwd", t.btf.ptr(t.btf.fwd("nobody")), km.u64(task + 39)))
+    s.values("m", task + 16, task + 8, task)
+    s.arena()
+    d = s.report()
+    one = allocators(d)["task_allocator"]["entries"][0]["payload"]
+    assert member(one, "peer")["deref_skipped_reason"] == why % (16, 3, "task_allocator"), one
+    assert member(one, "typed")["deref_skipped_reason"] == why % (24, 3, "task_allocator"), one
+    bss = map_named(d, "s.bss")["value"]
+    assert member(bss, "in_header")["deref_skipped_reason"] == why % (4, 3, "task_allocator")
+    assert member(bss, "fwd")["deref_skipped_reason"] == why % (39, 3, "task_allocator")
+    assert plain(member(bss, "typed")) == {"x": 0} and "void" in member(bss, "behind")["deref_skipped_reason"]
+    entries = map_named(d, "m")["entries"]
+    assert ["payload" in e for e in entries] == [False, True, True], entries
+    assert [member(e["value"], "data")["deref_skipped_reason"] for e in entries] == [why % (16, 3, "task_allocator"), SHOWN, SHOWN]
+
+
+@test
 def bitmaps():
     """The last level goes by its bits, those above by what is there."""
     tree, t = Tree(), Types()
