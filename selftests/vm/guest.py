@@ -94,7 +94,7 @@ class GuestCrash(GuestError):
 
 
 class EmulatorFault(GuestCrash):
-    """QEMU's emulation ran an int3 that the kernel had long patched away.
+    """QEMU crashed, or its emulation ran an int3 that the kernel had long patched away.
 
     With several CPU threads TCG now and then runs a stale translation of text that the
     kernel patches (a static branch flips: every scheduler that comes or goes does that).
@@ -426,7 +426,10 @@ class Guest:
             raise (EmulatorFault if stale else GuestCrash)(
                 f"the guest crashed ({bad.group(0).strip()}), see {self.console_path}")
         if not self.alive():
-            raise GuestCrash(f"QEMU ended with code {self.qemu.returncode}, see {self.console_path} and qemu.log")
+            code = self.qemu.returncode
+            # SIGABRT: an assertion of QEMU's own failed, which it says in qemu.log.
+            fault = self.accel == "tcg" and code in (-signal.SIGABRT, -signal.SIGSEGV)
+            raise (EmulatorFault if fault else GuestCrash)(f"QEMU ended with code {code}, see {self.console_path} and qemu.log")
 
     def _wait(self, what, timeout, name):
         end = time.monotonic() + timeout

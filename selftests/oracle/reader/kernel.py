@@ -10,6 +10,7 @@ from drgn.helpers.linux.cpumask import for_each_online_cpu, for_each_possible_cp
 from drgn.helpers.linux.percpu import per_cpu
 
 USER_TOP = 1 << 47
+CODE = -2 << 30 & (1 << 64) - 1  # the kernel, its modules, what is compiled for BPF
 THUNKS = ("__x86_indirect_", "__x86_return_", "retbleed_", "srso_")
 
 
@@ -268,10 +269,10 @@ class Kernel:
 
 
 def kernel_pcs(frames):
-    """Return addresses of a stack up to user mode."""
+    """Return addresses of a stack up to user mode, or to what is no code: drgn goes on where there is no unwind information."""
     out = []
     for f in frames:
-        if f.pc < USER_TOP:
+        if f.pc < CODE:
             break
         out.append(f.pc)
     return out
