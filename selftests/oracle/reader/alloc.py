@@ -16,11 +16,15 @@ class Slots:
     """What the renderer wants to know about addresses in arenas."""
 
     def __init__(self):
-        self.types, self.shown, self.nodes = {}, set(), set()
+        self.types, self.shown, self.nodes, self.regions = {}, set(), set(), []
 
     def rendered(self, kva):
         """It is in the list of allocations already, or is a part of a tree."""
         return kva in self.shown or kva in self.nodes
+
+    def region(self, kva):
+        """Name of the static region in whose used part this is; None."""
+        return next((name for start, size, name in self.regions if start <= kva < start + size), None)
 
     def at(self, kva):
         """(Btf, type, bytes of header in front of it), None: nothing whose type is known begins here."""
@@ -203,14 +207,16 @@ def payload(m, render, value):
     return {}
 
 
-def static(mem, maps):
+def static(mem, maps, slots):
     """{"scx_static_ranges": ...} when there are any."""
     ranges, skipped = [], 0
-    for label, t, kva, _ in Globals(mem, maps, "scx_static"):
+    for label, t, kva, m in Globals(mem, maps, "scx_static"):
         memory, off, most = (field(mem, t, kva, name) for name in ("memory", "off", "max_alloc_bytes"))
         if not memory or not most or most >> 32 or off is None or off > most:
             skipped += 1
             continue
+        if m.translate(memory):
+            slots.regions.append((m.translate(memory), off, label))
         ranges.append({"instance_name": label, "start_low32": memory & 0xffffffff, "size": off, "capacity": most})
     return {"scx_static_ranges": {**({"ranges": ranges} if ranges else {}), "skipped": skipped}} if ranges or skipped else {}
 

@@ -388,7 +388,10 @@ class Renderer:
                      target.kind == FWD and not (target.name and btf.body(target.name, UNION if target.flag else STRUCT))):
             btf, type_id, skip = slot
         out = self.object("arena chase", btf, type_id, v, kva and kva + skip, room - skip, depth, skip)
-        return {**out, "cast_annotation": "sdt_alloc"} if (btf, type_id, skip) == slot else out
+        if (btf, type_id, skip) == slot:
+            return {**out, "cast_annotation": "sdt_alloc"}
+        region = self.slots.region(kva) if self.target("arena chase", btf, type_id)[1] else None
+        return {**out, "ktdump_label": f"in scx_static {region}"} if region else out
 
     def mask_behind(self, v):
         want = self.mask_bytes()

@@ -222,9 +222,9 @@ def facts(k, out):
         m.btf, m.btf_kva, m.key_type, m.value_type = btf_of(k, btfs, m)
         m.arenas = arenas_of(k, m, maps)
     allocators, render.slots = alloc.read(mem, btfs.get(0), maps)
+    out.update(alloc.static(mem, maps, render.slots))
     if allocators:
         out["sdt_allocations"] = [a.show(render) for a in allocators]
-    out.update(alloc.static(mem, maps))
     for m in maps:
         one = {"kva": m.kva, "name": m.name, "owner_sched": m.owner, "btf_kva": btfs.kva(m.map.btf) if m.map.btf else 0,
                "map_type_name": type_name(k, m.type), "content": m.content.row}
