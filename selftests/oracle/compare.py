@@ -268,8 +268,8 @@ def overlooked(report, facts, count=1000):
             deep = [k for k in keys if isinstance(v[k], (dict, list)) and v[k]] if chosen.random() < 0.9 else ()
             key = chosen.choice(deep or keys)
             unseen = unseen or isinstance(v, dict) and "cast_annotation" in v and key != "value"
-        # A map without its address is another one.
-        if key != KEYS["maps"] and not unseen and not any(w is v and k == key for w, k, _ in found):
+        # A map without its address is another one; an empty list that is not is told by its length and its element.
+        if key != KEYS["maps"] and not isinstance(v[key], (dict, list)) and not unseen and not any(w is v and k == key for w, k, _ in found):
             found.append((v, key, v[key]))
             v[key] = lie(v[key])
     told = len(compare(report, facts).different)

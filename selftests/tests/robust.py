@@ -692,7 +692,9 @@ def test_unload_at_exit(ctx):
             r.loaded = False
             g.wait_for("grep -q ^exit /tmp/f", every=0.05)
         r.collector.stop()
-        assert 0 < len(r.paths()) < 24, r.paths()
+        assert r.paths()
+        if len(r.paths()) == 24:
+            raise HostStall("no rmmod came before a report was through")
         for p in r.paths():
             check(p)
         print(f"# {len(r.paths())} of 24 were reported before the module was gone", flush=True)
