@@ -28,7 +28,7 @@
 
 #define KTD_VERSION		"0.1.0"
 
-#define KTD_STACK_DEPTH		32	/* return addresses per stack */
+#define KTD_STACK_DEPTH		64	/* return addresses per stack */
 #define KTD_SCHEDS_MAX		64	/* instances of the sub-scheduler tree */
 
 /* Parameters, checked by main.c before anything else runs. */

@@ -682,7 +682,7 @@ def test_unload_at_exit(ctx):
             r.insmod()
             g.sh("rm -f /tmp/f; scxrun /error.bpf.o >/tmp/f & until grep -q ^attached /tmp/f; do usleep 10000; done")
             # First the exit comes later and later, then rmmod does.
-            g.start(f"sh -c 'usleep {max(0, 8 - i) * 10000}; exec work once trigger'")
+            g.start(f"sh -c 'usleep {max(0, 8 - i) * 60000}; exec work once trigger'")
             if i < 23:
                 g.sh(f"usleep {max(0, i - 8) * 15000}")
             else:
