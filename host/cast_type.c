@@ -5,8 +5,6 @@
 
 #include "cast_impl.h"
 
-#define MAX_HOPS	32
-
 const char *cast_name_at(const struct btf *btf, uint32_t off)
 {
 	const char *s = off ? btf__name_by_offset(btf, off) : NULL;
@@ -16,34 +14,14 @@ const char *cast_name_at(const struct btf *btf, uint32_t off)
 
 bool cast_size_of(const struct btf *btf, uint32_t id, uint64_t *ret)
 {
-	uint64_t n = 1;
+	const struct btf_type *t = render_peel(btf, &id);
 
-	for (int dims = 0; dims <= MAX_HOPS; dims++) {
-		const struct btf_type *t = render_peel(btf, &id);
-
-		if (!t)
-			return false;
-		switch (btf_kind(t)) {
-		case BTF_KIND_INT:
-		case BTF_KIND_FLOAT:
-		case BTF_KIND_ENUM:
-		case BTF_KIND_ENUM64:
-		case BTF_KIND_STRUCT:
-		case BTF_KIND_UNION:
-		case BTF_KIND_DATASEC:
-			return !__builtin_mul_overflow(n, t->size, ret);
-		case BTF_KIND_PTR:
-			return !__builtin_mul_overflow(n, sizeof(uint64_t), ret);
-		case BTF_KIND_ARRAY:
-			if (__builtin_mul_overflow(n, btf_array(t)->nelems, &n))
-				return false;
-			id = btf_array(t)->type;
-			break;
-		default:
-			return false;
-		}
+	/* No value has that type, but addresses of variables are offsets into one. */
+	if (t && btf_is_datasec(t)) {
+		*ret = t->size;
+		return true;
 	}
-	return false;
+	return render_type_size(btf, id, ret);
 }
 
 static bool locate_member(struct walk *w, const struct btf *btf, uint32_t id,

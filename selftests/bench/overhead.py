@@ -3,8 +3,8 @@
 
 Where the guest is emulated its clock counts instructions (QEMU's icount): wall time on a
 busy machine says nothing. All of its CPUs take turns then, so a figure is about the work
-of all of them together. Rounds take turns too, so that what else the machine does falls on all alike; the figure is the
-median of the rounds' ratios.
+of all of them together. Modes take turns too, so that what else the machine does falls on
+all alike; the figure is the median of the rounds' ratios.
 """
 import glob
 import json
