@@ -129,6 +129,52 @@ def test_a_test_that_breaks():
     assert rc == 1 and "KeyError" in text and "not ok 1" in text, text
 
 
+def run_units(*bodies, strict=False):
+    """(exit code, output) of programs of unit tests, each a shell script."""
+    with tempfile.TemporaryDirectory() as here, contextlib.redirect_stdout(io.StringIO()) as text:
+        mod, _ = runner(here)
+        mod.HERE = mod.REPO = here
+        os.mkdir(os.path.join(here, "unit"))
+        for i, body in enumerate(bodies):
+            with open(os.path.join(here, "unit", f"test_u{i}.py"), "w", encoding="utf-8") as f:
+                # Each run leaves a mark, so that a script can tell them apart.
+                f.write(f"import os, subprocess, sys\nopen('u{i}', 'a').write('x')\n"
+                        f"runs = os.path.getsize('u{i}')\nsys.exit(subprocess.call(['sh', '-c', {body!r}, 'sh', str(runs)]))\n")
+        report = mod.Report()
+        mod.run_unit(types.SimpleNamespace(tests=[], list=False, no_build=True, strict=strict), report)
+        rc = report.finish()
+    return rc, text.getvalue()
+
+
+LOST_RACE = 'if [ $1 = 1 ]; then echo "# too slow"; echo "not ok 1 a"; echo "ok 2 b"; exit 1; fi; echo "ok 1 a"; echo "ok 2 b"'
+BROKEN = 'echo "ok 1 a"; echo "# it is broken"; echo "not ok 2 b"; exit 1'
+
+
+@test
+def test_unit_at_the_second_try():
+    rc, text = run_units(LOST_RACE, 'echo "ok 1 c"; echo "ok 2 - # SKIP d"')
+    assert rc == 0 and text.endswith("3 passed, 0 failed, 1 skipped\n") and "\nnot ok" not in text, text
+    assert text.index("unit.u1.c") < text.index("ok 3 unit.u0.a") and "ok 2 unit.u1.d # SKIP" in text, text
+    assert "# unsteady, passed at the second try: unit.u0\n#   too slow\n#   not ok a\n" in text, text
+
+
+@test
+def test_unit_fails_twice():
+    rc, text = run_units(BROKEN)
+    assert rc == 1 and text.endswith("1 passed, 1 failed, 0 skipped\n") and "unsteady," not in text, text
+    # Why stands beside it, and once more at the end.
+    assert "# it is broken\nnot ok 2 unit.u0.b" in text and "# failed: unit.u0.b\n#   it is broken\n" in text, text
+    rc, text = run_units('echo "ok 1 a"; echo "died" >&2; exit 134')
+    assert rc == 1 and "exit code 134, 1 results" in text and "died" in text, text
+
+
+@test
+def test_unit_without_a_second_try():
+    assert run_units(LOST_RACE, strict=True)[0] == 1
+    rc, text = run_units(*[LOST_RACE] * 6)
+    assert rc == 1 and text.endswith("6 passed, 6 failed, 0 skipped\n"), text
+
+
 def main():
     return kttap.main(TESTS)
 
