@@ -2,8 +2,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "log.h"
+
+/* Lines at once, and a second: a guest makes us say things, and stderr may be a file. */
+#define LINES_BURST	500
+#define LINES_PER_SECOND 10
 
 enum log_level log_level = LOG_NORMAL;
 static bool progress_shown;
@@ -24,11 +29,38 @@ static void put_clean(char *line)
 	fputs(line, stderr);
 }
 
+/* False when it is one line too many; those are counted. */
+static bool may_speak(void)
+{
+	static unsigned int spoken, left_out;
+	static time_t since;
+	struct timespec now;
+	unsigned int less;
+
+	if (log_level >= LOG_VERBOSE)
+		return true;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	less = now.tv_sec - since > LINES_BURST ? spoken : (now.tv_sec - since) * LINES_PER_SECOND;
+	since = now.tv_sec;
+	spoken -= less < spoken ? less : spoken;
+	if (spoken == LINES_BURST) {
+		left_out++;
+		return false;
+	}
+	spoken++;
+	if (left_out)
+		fprintf(stderr, "ktcollect: %u messages were left out here\n", left_out);
+	left_out = 0;
+	return true;
+}
+
 static void __attribute__((format(printf, 2, 0)))
 vlog(const char *prefix, const char *fmt, va_list ap)
 {
 	char line[1024];
 
+	if (!may_speak())
+		return;
 	vsnprintf(line, sizeof(line), fmt, ap);
 	clear_progress();
 	fprintf(stderr, "ktcollect: %s", prefix);
