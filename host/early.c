@@ -9,6 +9,8 @@
 #include "collector.h"
 #include "log.h"
 
+#define MAX_EARLIES_PER_GUEST 4	/* so that nobody displaces those of others */
+
 static bool same_guest(const struct snapshot *s, const char *origin, const char *boot_id)
 {
 	return !strcmp(s->origin, origin) && !strcmp(s->boot_id, boot_id);
@@ -21,11 +23,27 @@ static void alone(struct collector *c, struct snapshot *s)
 	early_drop(c, s);
 }
 
+static unsigned int nr_of_guest(const struct collector *c, const char *origin,
+				struct snapshot **oldest_ret)
+{
+	unsigned int nr = 0;
+
+	for (struct snapshot *s = c->earlies; s; s = s->next) {
+		if (strcmp(s->origin, origin))
+			continue;
+		if (!nr++)
+			*oldest_ret = s;
+	}
+	return nr;
+}
+
 void early_hold(struct collector *c, struct snapshot *s)
 {
-	struct snapshot **p = &c->earlies;
+	struct snapshot **p = &c->earlies, *oldest = NULL;
 
-	if (c->nr_earlies == MAX_EARLIES)
+	if (nr_of_guest(c, s->origin, &oldest) == MAX_EARLIES_PER_GUEST)
+		alone(c, oldest);
+	else if (c->nr_earlies == MAX_EARLIES)
 		alone(c, c->earlies);
 	while (*p)
 		p = &(*p)->next;
