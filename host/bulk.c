@@ -13,7 +13,7 @@
 
 #include "bulk.h"
 
-#define WRITE_BYTES	(256u * 1024u)
+#define WRITE_BYTES	(64u * 1024u)
 #define BLOCK_BYTES	(16u * 1024u)
 #define NR_BLOCKS	128u
 #define RECORD_MAX	(256u * 1024u * 1024u)	/* 32 KiB of a per-CPU value on 8192 CPUs */
