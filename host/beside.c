@@ -13,9 +13,6 @@
 #include "view.h"
 #include "view_text.h"
 
-/* A report is read whole for its views, which takes several times its size. */
-#define MAX_VIEWED (512ll << 20)
-
 static void write_text(FILE *f, yyjson_val *report)
 {
 	view_show(report, f, &(struct view_options){ .contents = true, .cpu = -1 });
@@ -42,8 +39,9 @@ static void make_views(struct collector *c, const char *report)
 
 	if (is_special(report))
 		return;
-	if (stat(report, &st) || st.st_size > MAX_VIEWED) {
-		log_warn("%s: too large for its views, make them where there is more memory", report);
+	/* It is read whole, which takes several times its size. */
+	if (stat(report, &st) || (uint64_t)st.st_size > c->opts->max_bytes) {
+		log_warn("%s: too large for its views (--max-bytes), make them where there is more memory", report);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(views); i++) {

@@ -14,11 +14,13 @@
 
 #define SUFFIX		".btf"
 #define NAME_LEN	(2 * BTF_HASH_BYTES + sizeof(SUFFIX) - 1)
+#define TRIM_EVERY	64	/* files; to look at all of them takes a while */
 #define STALE_SECONDS	3600	/* a .part file that nobody finishes any more */
 
 struct btf_cache {
 	char *dir;
 	bool warned;
+	unsigned int untrimmed;	/* files stored since it was looked at how many there are */
 };
 
 static void __printf(2, 3) warn_once(struct btf_cache *c, const char *fmt, ...)
@@ -57,6 +59,7 @@ struct btf_cache *btf_cache_open(const char *dir)
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
+	c->untrimmed = TRIM_EVERY;
 	c->dir = dir ? strdup(dir) : default_dir();
 	if (!c->dir) {
 		free(c);
@@ -108,6 +111,14 @@ static int make_dir(const char *path)
 		*p = '/';
 	}
 	return mkdir(copy, 0777) && errno != EEXIST ? -errno : 0;
+}
+
+const char *btf_cache_prepare(struct btf_cache *c)
+{
+	/* Whoever stores something is told what is wrong. */
+	if (c)
+		make_dir(c->dir);
+	return c ? c->dir : NULL;
 }
 
 static int read_all(int fd, uint8_t *buf, size_t len)
@@ -230,10 +241,10 @@ static void trim(int dir)
 	}
 	if (d)
 		closedir(d);
-	if (sum <= BTF_CACHE_MAX_BYTES)
+	if (sum <= BTF_CACHE_MAX_BYTES && nr <= BTF_CACHE_MAX_FILES)
 		return;
 	qsort(files, nr, sizeof(*files), by_use);
-	for (size_t i = 0; i < nr && sum > BTF_CACHE_MAX_BYTES; i++) {
+	for (size_t i = 0; i < nr && (sum > BTF_CACHE_MAX_BYTES || nr - i > BTF_CACHE_MAX_FILES); i++) {
 		if (!unlinkat(dir, files[i].name, 0))
 			sum -= files[i].size;
 	}
@@ -269,5 +280,9 @@ void btf_cache_store(struct btf_cache *c, const uint8_t hash[static BTF_HASH_BYT
 		unlinkat(dir, part, 0);
 		return;
 	}
+	/* A guest may send a thousand small ones. */
+	if (++c->untrimmed < TRIM_EVERY && len < BTF_CACHE_MAX_BYTES / 1024)
+		return;
+	c->untrimmed = 0;
 	trim(dir);
 }

@@ -13,6 +13,7 @@
 #define BTF_HASH_BYTES		32u
 #define BTF_MAX_BYTES		(64u << 20)	/* one object */
 #define BTF_CACHE_MAX_BYTES	(1ull << 30)	/* all files; the oldest are removed */
+#define BTF_CACHE_MAX_FILES	4096u
 
 struct btf_cache;
 
@@ -22,6 +23,8 @@ struct btf_cache;
  * "none"; the other functions take NULL for an empty cache that keeps nothing.
  */
 struct btf_cache *btf_cache_open(const char *dir);
+/* Makes the directory now, for those who cannot later; its path, NULL for an empty cache. */
+const char *btf_cache_prepare(struct btf_cache *c);
 void btf_cache_close(struct btf_cache *c);
 
 /* The bytes with this hash, the caller's to free; NULL when they are not there. */

@@ -6,10 +6,10 @@
 #include "snapshot.h"
 #include "util.h"
 
-#define MAX_SESSIONS		64	/* connections at once */
-#define MAX_SESSIONS_PER_SOURCE	16
+#define MAX_SESSIONS_PER_GUEST	16	/* connections at once; of all: --max-connections */
 #define MAX_IN_PROGRESS		4	/* unfinished snapshots per connection */
 #define MAX_BYTES_FACTOR	4	/* all snapshots in progress: times --max-bytes */
+#define HELLO_MS		30000	/* from connecting to HELLO */
 #define MAX_ORPHANS		64	/* unfinished snapshots without connection */
 #define MAX_EARLIES		16	/* early snapshots that wait for their late one */
 
@@ -36,13 +36,16 @@ struct options {
 	const char *btf_cache;		/* NULL: default; "none" */
 	const char *sched_obj;		/* NULL none */
 	bool guess_types;
-	unsigned int max_reports;
-	double grace, timeout;	/* seconds; timeout 0: none */
+	unsigned int max_reports;	/* of one guest */
+	unsigned int max_connections;
+	double grace, timeout, silence;	/* seconds; timeout, silence 0: none */
 	const char *junit;	/* NULL none */
 	bool once, fail_on_report, text, dual;
 	bool show, html, trace;	/* views beside each report */
 	bool take;		/* ask every guest for a snapshot, once means: until one has come */
 	const char *control;	/* control socket, NULL none */
+	bool output_is_dir;	/* it was one when the run began */
+	bool no_sandbox;
 };
 
 /* A report that was written; remembered so that none is written twice. */
@@ -88,8 +91,7 @@ uint64_t now_ms(void);
  * The session takes fd over (-1 for a replay) and is itself owned by the collector
  * until session_end(). NULL without memory; fd is then still the caller's.
  */
-struct session *session_create(struct collector *c, struct source *src, int fd,
-			       const char *origin, bool answers);
+struct session *session_create(struct collector *c, int fd, const char *origin, bool answers);
 /* Bytes from the peer. Not 0 (negative errno): the session is to be ended. */
 int session_feed(struct session *s, const uint8_t *data, size_t len);
 /* Send what waits to be sent, without blocking. 0, also when some is left; else -errno. */
@@ -131,6 +133,10 @@ void early_guest(struct collector *c, const char *origin, const char *boot_id, b
 void early_expire(struct collector *c, uint64_t now, bool all);
 /* Milliseconds until the next one is due, -1 when none is. */
 int64_t early_next_ms(const struct collector *c, uint64_t now);
+
+/* confine.c */
+/* Gives up what is not needed any more. 0, or -errno with a line on stderr. */
+int collector_confine(const struct collector *c);
 
 /* output.c */
 bool is_directory(const char *path);

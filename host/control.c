@@ -12,6 +12,7 @@
 #include "session.h"
 
 #define MAX_CLIENTS 16
+#define MAX_WAITS 256	/* guests that one client waits for */
 
 /* A guest that was asked. */
 struct wait {
@@ -26,7 +27,7 @@ struct client {
 	char line[CONTROL_LINE_MAX];
 	size_t fill;
 	bool asked;
-	struct wait waits[MAX_SESSIONS];
+	struct wait waits[MAX_WAITS];
 	unsigned int nr_waits, nr_left;
 };
 
@@ -119,7 +120,7 @@ static void note_asked(void *ctx, const struct session *s)
 		if (!strcmp(cl->waits[i].origin, s->origin) &&
 		    !strcmp(cl->waits[i].boot_id, s->boot_id))
 			return;
-	if (cl->nr_waits == MAX_SESSIONS)
+	if (cl->nr_waits == MAX_WAITS)
 		return;
 	*w = (struct wait){ strdup(s->origin), strdup(s->boot_id), s->last_begun, false };
 	if (!w->origin || !w->boot_id) {

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <linux/vm_sockets.h>
 
@@ -15,12 +16,16 @@
 #include "diff.h"
 #include "html.h"
 #include "log.h"
+#include "sandbox.h"
 #include "sched_obj.h"
 #include "show.h"
 #include "take.h"
 #include "trace.h"
 #include "validate.h"
+#include "view.h"
 #include "view_text.h"
+
+#define MOST_CONNECTIONS 65536
 
 static const char usage[] =
 	"Usage: ktcollect [OPTION]... [FILE]...\n"
@@ -62,7 +67,10 @@ static const char usage[] =
 	"      --max-bytes N[K|M|G] memory for one snapshot (default 512M)\n"
 	"      --max-disk N[K|M|G]  contents of maps of one snapshot, in a file without\n"
 	"                           name where the reports go (default 8G)\n"
-	"      --max-reports N      files written in one run (default 256)\n"
+	"      --max-reports N      files written for one guest in one run (default 256)\n"
+	"      --max-connections N  connections at once (default 256), 16 of one guest\n"
+	"      --silence SECONDS    a guest that is silent in the middle of a snapshot is\n"
+	"                           taken for gone after this time (default 300, 0 never)\n"
 	"      --btf-cache DIR|none keep the types of guests' kernels and programs there\n"
 	"                           (default $XDG_CACHE_HOME/ktdump/btf)\n"
 	"\n"
@@ -70,6 +78,8 @@ static const char usage[] =
 	"                           pointers, when the guest sends no instructions\n"
 	"      --guess-types        show what pointers may lead to, by size and name\n"
 	"\n"
+	"      --no-sandbox         keep access to files and system calls that are not\n"
+	"                           needed to serve guests\n"
 	"  -q, --quiet              errors only\n"
 	"  -v, --verbose            say more\n"
 	"  -h, --help\n"
@@ -83,7 +93,7 @@ enum {
 	OPT_VSOCK_CID = 256, OPT_UDS, OPT_PORT, OPT_TEXT, OPT_RECORD, OPT_ONCE, OPT_TIMEOUT,
 	OPT_GRACE, OPT_FAIL_ON_REPORT, OPT_DUAL, OPT_MAX_BYTES, OPT_MAX_DISK, OPT_MAX_REPORTS,
 	OPT_BTF_CACHE, OPT_SCHED_OBJ, OPT_GUESS_TYPES, OPT_SHOW, OPT_HTML, OPT_TRACE, OPT_JUNIT,
-	OPT_CONTROL,
+	OPT_CONTROL, OPT_MAX_CONNECTIONS, OPT_SILENCE, OPT_NO_SANDBOX,
 };
 
 static const struct option long_options[] = {
@@ -109,6 +119,9 @@ static const struct option long_options[] = {
 	{ "sched-obj", required_argument, NULL, OPT_SCHED_OBJ },
 	{ "guess-types", no_argument, NULL, OPT_GUESS_TYPES },
 	{ "max-reports", required_argument, NULL, OPT_MAX_REPORTS },
+	{ "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
+	{ "silence", required_argument, NULL, OPT_SILENCE },
+	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
@@ -119,10 +132,19 @@ static const struct option long_options[] = {
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
+	bool only_reads;	/* prints on standard output */
 } commands[] = {
-	{ "snapshot", take_main }, { "show", show_main }, { "diff", diff_main },
-	{ "html", html_main }, { "trace", trace_main }, { "validate", validate_main },
+	{ "snapshot", take_main, false }, { "show", show_main, true }, { "diff", diff_main, true },
+	{ "html", html_main, false }, { "trace", trace_main, false },
+	{ "validate", validate_main, true },
 };
+
+static int run_command(size_t i, int argc, char **argv)
+{
+	if (commands[i].only_reads)
+		sandbox_enter_view(NULL);
+	return commands[i].run(argc, argv);
+}
 
 static bool parse_u64(const char *s, uint64_t max, uint64_t *ret)
 {
@@ -293,6 +315,18 @@ static int parse_options(int argc, char **argv, struct options *o)
 				return bad_value("--max-reports", optarg);
 			o->max_reports = v;
 			break;
+		case OPT_MAX_CONNECTIONS:
+			if (!parse_u64(optarg, MOST_CONNECTIONS, &v) || !v)
+				return bad_value("--max-connections", optarg);
+			o->max_connections = v;
+			break;
+		case OPT_SILENCE:
+			if (!parse_seconds(optarg, &o->silence))
+				return bad_value("--silence", optarg);
+			break;
+		case OPT_NO_SANDBOX:
+			o->no_sandbox = true;
+			break;
 		case 'q':
 			log_level = LOG_ERR_ONLY;
 			break;
@@ -357,8 +391,48 @@ struct options options_default(void)
 		.max_bytes = 512ull << 20,
 		.max_disk = 8ull << 30,
 		.max_reports = 256,
+		.max_connections = 256,
 		.grace = 5,
+		.silence = 300,
 	};
+}
+
+/* A connection with its recording and what its snapshots spool. */
+#define FILES_PER_CONNECTION	(2 + MAX_IN_PROGRESS)
+
+/* No guest may use up the descriptors that another one needs. */
+static void raise_file_limit(struct options *o)
+{
+	uint64_t spare = 64 + MAX_ORPHANS + MAX_EARLIES;
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l))
+		return;
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+	if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur == RLIM_INFINITY)
+		return;
+	spare += (uint64_t)o->max_connections * FILES_PER_CONNECTION;
+	if (l.rlim_cur >= spare)
+		return;
+	o->max_connections = l.rlim_cur / (2 * FILES_PER_CONNECTION) + 1;
+	log_warn("%llu open files are allowed: at most %u connections at once",
+		 (unsigned long long)l.rlim_cur, o->max_connections);
+}
+
+/*
+ * A report takes more room than what it is made from: if it fits there, so does this.
+ * Beside a device or a pipe nobody keeps files.
+ */
+static const char *spool_dir(const struct options *o, char *output)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (o->output_is_dir)
+		return o->output;
+	if (is_special(o->output))
+		return tmp && *tmp ? tmp : "/var/tmp";
+	return dirname(output);
 }
 
 int collect(struct options *o)
@@ -371,8 +445,9 @@ int collect(struct options *o)
 		return ret;
 	if (!output)
 		return EXIT_ERROR;
-	/* A report takes more room than what it is made from: if it fits there, so does this. */
-	o->spool_dir = is_directory(o->output) ? o->output : dirname(output);
+	o->output_is_dir = is_directory(o->output);
+	o->spool_dir = spool_dir(o, output);
+	raise_file_limit(o);
 	if (o->sched_obj) {
 		c.sched_obj = sched_obj_open(o->sched_obj);
 		if (!c.sched_obj)
@@ -396,7 +471,7 @@ int main(int argc, char **argv)
 
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
+			return run_command(i, argc - 1, argv + 1);
 	if (!uds || !replay)
 		return EXIT_ERROR;
 	o.uds = uds;

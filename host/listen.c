@@ -27,7 +27,6 @@ struct source {
 	int fd;
 	char *uds;		/* path to remove at exit */
 	char *origin;		/* NULL: by the peer's CID */
-	unsigned int nr_sessions;
 };
 
 uint64_t now_ms(void)
@@ -95,7 +94,7 @@ static int listen_vsock(struct collector *c)
 			strerror(errno));
 		return -errno;
 	}
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, 16)) {
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, SOMAXCONN)) {
 		int err = -errno;
 
 		log_err("cannot listen on vsock port %u: %s", c->opts->port, strerror(errno));
@@ -144,7 +143,7 @@ int listen_unix(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, 16)) {
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, SOMAXCONN)) {
 		err = -errno;
 		log_err("cannot listen on %s: %s", path, strerror(errno));
 		close(fd);
@@ -166,6 +165,63 @@ static int listen_uds(struct collector *c, const char *base)
 	return fd < 0 ? fd : add_source(c, fd, path, origin);
 }
 
+static unsigned int nr_of(const struct collector *c, const char *origin)
+{
+	unsigned int nr = 0;
+
+	for (struct session *s = c->sessions; s; s = s->next)
+		nr += !strcmp(s->origin, origin);
+	return nr;
+}
+
+/* The guest that has the most connections. */
+static const char *busiest(const struct collector *c)
+{
+	const char *ret = NULL;
+	unsigned int most = 0;
+
+	for (struct session *s = c->sessions; s; s = s->next) {
+		unsigned int nr = nr_of(c, s->origin);
+
+		if (nr > most) {
+			most = nr;
+			ret = s->origin;
+		}
+	}
+	return ret;
+}
+
+/* Better to end a than b: it has not said hello, or has been silent for longer. */
+static bool is_idler(const struct session *a, const struct session *b)
+{
+	if (a->hello_done != b->hello_done)
+		return !a->hello_done;
+	return a->heard_ms <= b->heard_ms;
+}
+
+/*
+ * A guest that was reset may leave connections behind which nobody ends. Those that a
+ * snapshot is coming on stay; the one that can be spared is ended for the new one.
+ */
+static bool make_room(struct collector *c, const char *origin)
+{
+	struct session *idle = NULL;
+
+	if (nr_of(c, origin) < MAX_SESSIONS_PER_GUEST) {
+		if (c->nr_sessions < c->opts->max_connections)
+			return true;
+		origin = busiest(c);
+	}
+	for (struct session *s = c->sessions; s; s = s->next)
+		if (!strcmp(s->origin, origin) && !s->snaps && !s->announced &&
+		    (!idle || is_idler(s, idle)))
+			idle = s;
+	if (!idle)
+		return false;
+	session_end(idle, "too many connections");
+	return true;
+}
+
 static void accept_guest(struct collector *c, struct source *src)
 {
 	struct sockaddr_storage ss = {};
@@ -183,29 +239,22 @@ static void accept_guest(struct collector *c, struct source *src)
 		close(fd);
 		return;
 	}
-	if (c->nr_sessions >= MAX_SESSIONS || src->nr_sessions >= MAX_SESSIONS_PER_SOURCE) {
-		log_warn("too many connections, one was turned away");
+	snprintf(origin, sizeof(origin), "vsock cid %u", vm->svm_cid);
+	if (!make_room(c, src->origin ? src->origin : origin)) {
+		log_warn("%s: too many connections, one was turned away",
+			 src->origin ? src->origin : origin);
 		close(fd);
 		return;
 	}
-	snprintf(origin, sizeof(origin), "vsock cid %u", vm->svm_cid);
-	s = session_create(c, src, fd, src->origin ? src->origin : origin, true);
+	s = session_create(c, fd, src->origin ? src->origin : origin, true);
 	if (!s) {
 		close(fd);
 		return;
 	}
-	src->nr_sessions++;
 	if (watch(c, EPOLL_CTL_ADD, fd, s, EPOLLIN))
 		session_end(s, "cannot watch it");
 	else
 		log_debug("%s: connected", s->origin);
-}
-
-static void end_session(struct session *s, const char *why)
-{
-	if (s->src)
-		s->src->nr_sessions--;
-	session_end(s, why);
 }
 
 /*
@@ -225,7 +274,7 @@ static void serve_session(struct collector *c, struct session *s, uint32_t event
 	ssize_t n;
 
 	if (events & EPOLLOUT && session_flush(s)) {
-		end_session(s, "cannot send to it");
+		session_end(s, "cannot send to it");
 		return;
 	}
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
@@ -233,7 +282,7 @@ static void serve_session(struct collector *c, struct session *s, uint32_t event
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {
-			end_session(s, n ? "the connection broke" : "the guest closed the connection");
+			session_end(s, n ? "the connection broke" : "the guest closed the connection");
 			return;
 		}
 		if (!s->draining && session_feed(s, buf, n))
@@ -262,7 +311,7 @@ static int replay(struct collector *c, const char *path)
 		log_err("%s: %s", path, strerror(errno));
 		return -errno;
 	}
-	s = session_create(c, NULL, -1, "recording", false);
+	s = session_create(c, -1, "recording", false);
 	if (!s)
 		return -ENOMEM;
 	while (!ret && (n = read(fd, buf, sizeof(buf)))) {
@@ -288,27 +337,53 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < 0 ? b : b < 0 ? a : a < b ? a : b;
 }
 
+/* Until when we wait for this one to go on; a guest that has nothing to send may be silent. */
+static uint64_t patience(const struct session *s)
+{
+	if (s->draining)
+		return s->drain_until_ms;
+	if (!s->hello_done)
+		return s->heard_ms + HELLO_MS;
+	if (s->c->opts->silence > 0 && (s->snaps || s->announced))
+		return s->heard_ms + (uint64_t)(s->c->opts->silence * 1000);
+	return UINT64_MAX;
+}
+
 static int wait_ms(const struct collector *c, uint64_t now, uint64_t until)
 {
 	int64_t ms = earlier(orphan_next_ms(c, now), early_next_ms(c, now));
 
 	if (until)
 		ms = earlier(ms, until > now ? (int64_t)(until - now) : 0);
-	for (struct session *s = c->sessions; s; s = s->next)
-		if (s->draining)
-			ms = earlier(ms, s->drain_until_ms > now ?
-					 (int64_t)(s->drain_until_ms - now) : 0);
+	for (struct session *s = c->sessions; s; s = s->next) {
+		uint64_t end = patience(s);
+
+		if (end != UINT64_MAX)
+			ms = earlier(ms, end > now ? (int64_t)(end - now) : 0);
+	}
 	return ms > 60000 ? 60000 : (int)ms;
 }
 
-static void end_drained(struct collector *c, uint64_t now)
+/* We may have been busy for long: what waits in the socket is no silence. */
+static bool has_unread(const struct session *s)
+{
+	uint8_t byte;
+
+	return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+}
+
+static void end_silent(struct collector *c, uint64_t now)
 {
 	struct session *s, *next;
 
 	for (s = c->sessions; s; s = next) {
 		next = s->next;
-		if (s->draining && s->drain_until_ms <= now)
-			end_session(s, "it did not close");
+		if (patience(s) > now || (!s->draining && has_unread(s)))
+			continue;
+		if (!s->draining)
+			log_warn("%s: silent for %llu s, its connection is ended", s->origin,
+				 (unsigned long long)(now - s->heard_ms) / 1000);
+		session_end(s, s->draining ? "it did not close" : "it was silent");
 	}
 }
 
@@ -333,7 +408,7 @@ static void last_words(struct collector *c)
 			next = s->next;
 			n = recv(s->fd, buf, sizeof(buf), MSG_DONTWAIT);
 			if (!n || (n < 0 && errno != EAGAIN && errno != EINTR))
-				end_session(s, "done");
+				session_end(s, "done");
 		}
 	}
 }
@@ -374,7 +449,7 @@ static int serve(struct collector *c, int signal_fd)
 			else
 				serve_session(c, ev.data.ptr, ev.events);
 		}
-		end_drained(c, now);
+		end_silent(c, now);
 		orphan_expire(c, now, false);
 		early_expire(c, now, false);
 		views_make(c);
@@ -431,17 +506,22 @@ int collector_run(struct collector *c)
 		log_err("epoll: %s", strerror(errno));
 		return EXIT_ERROR;
 	}
+	/* Whoever sees a socket may end us: it is removed then. */
+	sigprocmask(SIG_BLOCK, &mask, NULL);
 	if (open_sources(c)) {
 		control_close(c);
 		close_sources(c);
 		close(c->epoll_fd);
 		return EXIT_ERROR;
 	}
-	for (unsigned int i = 0; i < c->opts->nr_replay; i++)
+	if (collector_confine(c))
+		c->failed = true;
+	/* Reading, they simply end us; then they wait for the loop. */
+	if (c->opts->nr_replay)
+		sigprocmask(SIG_UNBLOCK, &mask, NULL);
+	for (unsigned int i = 0; i < c->opts->nr_replay && !c->failed; i++)
 		if (replay(c, c->opts->replay[i]))
 			c->failed = true;
-
-	/* From here on signals wait for the loop; before, they simply end us. */
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (listening && !c->failed) {
@@ -471,7 +551,7 @@ int collector_run(struct collector *c)
 		}
 	}
 	while (c->sessions)
-		end_session(c->sessions, sig ? "the collector was stopped" : "the time was over");
+		session_end(c->sessions, sig ? "the collector was stopped" : "the time was over");
 	orphan_expire(c, 0, true);
 	early_expire(c, 0, true);
 	control_close(c);

@@ -15,6 +15,8 @@
 #include "view.h"
 #include "view_text.h"
 
+#define MAX_LEFT 256	/* reports of one name that earlier runs left in a directory */
+
 static bool same_guest(const struct written *w, const struct snapshot *s)
 {
 	return !strcmp(w->origin, s->origin) && !strcmp(w->boot_id, s->boot_id);
@@ -188,22 +190,31 @@ static char *name_in_directory(const char *dir, const struct snapshot *s)
 	return ret;
 }
 
+/*
+ * A collector that was killed may have had the whole snapshot: its report has the same
+ * name, and what is now only a part of it does not take its place.
+ */
+static bool must_stay(const struct collector *c, const char *path, const struct snapshot *s)
+{
+	return c->opts->output_is_dir && !s->ended && !access(path, F_OK);
+}
+
 static char *choose_path(struct collector *c, const struct snapshot *s)
 {
 	_cleanup_free_ char *base = NULL;
 	const char *out = c->opts->output;
 	char *path = NULL;
 
-	if (is_directory(out))
+	if (c->opts->output_is_dir)
 		base = name_in_directory(out, s);
 	else
 		base = strdup(out);
 	if (!base)
 		return NULL;
-	for (unsigned int n = 1; n <= c->opts->max_reports + 1; n++) {
+	for (unsigned int n = 1; n <= c->nr_reports + 1 + MAX_LEFT; n++) {
 		free(path);
 		path = numbered(base, n);
-		if (!path || !taken(c, path))
+		if (!path || (!taken(c, path) && !must_stay(c, path, s)))
 			return path;
 	}
 	return path;
@@ -239,7 +250,7 @@ static int write_new(struct collector *c, const struct snapshot *s,
 	w->path = path;
 	path = NULL;
 	c->nr_reports++;
-	if (c->nr_reports == 2 && !is_directory(c->opts->output))
+	if (c->nr_reports == 2 && !c->opts->output_is_dir)
 		log_info("%s is taken, the second report is %s", c->opts->output, w->path);
 	*ret = w;
 	return 0;
@@ -316,6 +327,15 @@ static void tell(struct collector *c, const struct snapshot *s, struct written *
 		view_report(yyjson_doc_get_root(summary->doc), stdout);
 }
 
+static unsigned int nr_of_guest(const struct collector *c, const char *origin)
+{
+	unsigned int nr = 0;
+
+	for (struct written *w = c->written; w; w = w->next)
+		nr += w->path && !strcmp(w->origin, origin);
+	return nr;
+}
+
 int output_write(struct collector *c, struct snapshot *s)
 {
 	_cleanup_(report_summary_deinit) struct report_summary summary = {};
@@ -327,8 +347,9 @@ int output_write(struct collector *c, struct snapshot *s)
 		return 0;
 	if (!w)
 		w = take_over(c, early, s);
-	if (!w && c->nr_reports >= c->opts->max_reports) {
-		log_err("%u reports were written, no more are (--max-reports)", c->nr_reports);
+	if (!w && nr_of_guest(c, s->origin) >= c->opts->max_reports) {
+		log_err("%s: %u reports were written, no more are (--max-reports)", s->origin,
+			c->opts->max_reports);
 		return -EDQUOT;
 	}
 	err = w ? write_again(c, s, &summary, w) : write_new(c, s, &summary, &w);

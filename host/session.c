@@ -9,13 +9,18 @@
 #include "log.h"
 #include "session.h"
 
+/* With the first bytes: who only connects leaves no file behind. */
 static void open_record(struct session *s)
 {
 	_cleanup_free_ char *name = NULL;
 	const char *path = s->c->opts->record;
 
-	if (!path)
+	if (!path || s->received)
 		return;
+	if (s->c->nr_records == s->c->opts->max_reports) {
+		log_warn("%u connections were recorded, no more are (--max-reports)", s->c->nr_records);
+		return;
+	}
 	if (++s->c->nr_records == 1)
 		name = strdup(path);
 	else if (asprintf(&name, "%s-%u", path, s->c->nr_records) < 0)
@@ -30,6 +35,15 @@ static void open_record(struct session *s)
 /* Recording is a help, not the job: after an error the session goes on without. */
 static void record(struct session *s, const uint8_t *data, size_t len)
 {
+	const struct options *o = s->c->opts;
+
+	open_record(s);
+	/* One snapshot has room in it, and whatever belongs to it. */
+	if (s->record_fd >= 0 && s->received + len > o->max_bytes + o->max_disk) {
+		log_warn("recording stopped: more than --max-bytes and --max-disk together");
+		close(s->record_fd);
+		s->record_fd = -1;
+	}
 	while (s->record_fd >= 0 && len) {
 		ssize_t n = write(s->record_fd, data, len);
 
@@ -46,8 +60,7 @@ static void record(struct session *s, const uint8_t *data, size_t len)
 	}
 }
 
-struct session *session_create(struct collector *c, struct source *src, int fd,
-			       const char *origin, bool answers)
+struct session *session_create(struct collector *c, int fd, const char *origin, bool answers)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
@@ -59,12 +72,11 @@ struct session *session_create(struct collector *c, struct source *src, int fd,
 		return NULL;
 	}
 	s->c = c;
-	s->src = src;
 	s->fd = fd;
 	s->answers = answers;
 	s->record_fd = -1;
+	s->heard_ms = now_ms();
 	frame_reader_init(&s->reader);
-	open_record(s);
 	s->next = c->sessions;
 	c->sessions = s;
 	c->nr_sessions++;
@@ -228,30 +240,53 @@ static struct snapshot *find_snapshot(struct session *s, uint32_t number)
 	return snap;
 }
 
-static void count_use(const struct snapshot *snap, uint64_t *memory, uint64_t *disk)
+/* What snapshots take: all of them, and those of one guest. */
+struct use {
+	const char *guest;
+	uint64_t memory, own_memory, disk, own_disk;
+};
+
+static void count_use(struct use *u, const struct snapshot *snap)
 {
 	for (; snap; snap = snap->next) {
-		*memory += snapshot_memory(snap);
-		*disk += bulk_size(snap->bulk);
+		uint64_t memory = snapshot_memory(snap), disk = bulk_size(snap->bulk);
+		bool own = !strcmp(snap->origin, u->guest);
+
+		u->memory += memory;
+		u->disk += disk;
+		u->own_memory += own ? memory : 0;
+		u->own_disk += own ? disk : 0;
 	}
+}
+
+/*
+ * A guest may have as much as is left free: so there is something left for the next one,
+ * whatever the others do.
+ */
+static bool has_its_share(uint64_t own, uint64_t all, uint64_t max)
+{
+	max = max > UINT64_MAX / MAX_BYTES_FACTOR ? UINT64_MAX : max * MAX_BYTES_FACTOR;
+	return all >= max || own >= max - all;
 }
 
 static int add(struct session *s, struct snapshot *snap, uint16_t table, const struct frame *f)
 {
-	uint64_t memory = 0, disk = 0;
+	struct use u = { .guest = s->origin };
 	const char *why = NULL;
 	int err;
 
 	/* Many connections must not get what one may not have. */
 	for (struct session *o = s->c->sessions; o; o = o->next) {
-		memory += o->kept.memory;
-		count_use(o->snaps, &memory, &disk);
+		u.memory += o->kept.memory;
+		if (!strcmp(o->origin, s->origin))
+			u.own_memory += o->kept.memory;
+		count_use(&u, o->snaps);
 	}
-	count_use(s->c->orphans, &memory, &disk);
-	count_use(s->c->earlies, &memory, &disk);
-	if (memory / MAX_BYTES_FACTOR >= s->c->opts->max_bytes)
+	count_use(&u, s->c->orphans);
+	count_use(&u, s->c->earlies);
+	if (has_its_share(u.own_memory, u.memory, s->c->opts->max_bytes))
 		snap->max_memory = snap->memory;
-	if (snap->max_disk && disk / MAX_BYTES_FACTOR >= snap->max_disk)
+	if (snap->max_disk && has_its_share(u.own_disk, u.disk, snap->max_disk))
 		snap->disk_full = true;
 	err = snapshot_add(snap, table, f->payload, f->len, &why);
 	if (err)
@@ -446,6 +481,7 @@ int session_feed(struct session *s, const uint8_t *data, size_t len)
 			return ret;
 		if (!ret)
 			break;
+		s->heard_ms = now_ms();
 		ret = on_frame(s, &f);
 		if (ret)
 			return ret;

@@ -11,12 +11,12 @@
 struct session {
 	struct session *next;
 	struct collector *c;
-	struct source *src;
 	int fd;			/* -1 for a replay */
 	char *origin;
 	bool answers;		/* the peer can hear us */
 	bool draining;		/* done with it, reading only until it closes */
 	uint64_t drain_until_ms;
+	uint64_t heard_ms;	/* when it connected, or sent its last whole frame */
 	struct frame_reader reader;
 	uint64_t received;
 

@@ -10,6 +10,7 @@
 #include "collector.h"
 #include "jsonw.h"
 #include "log.h"
+#include "sandbox.h"
 #include "show.h"
 #include "view.h"
 #include "view_text.h"
@@ -283,6 +284,8 @@ int show_to_file(int argc, char **argv, const char *help, const char *suffix,
 		name = view_path(argv[optind], suffix);
 		output = name;
 	}
+	if (output)
+		sandbox_enter_view(strcmp(output, "-") ? output : NULL);
 	doc = output ? show_load(argv[optind]) : NULL;
 	if (!doc)
 		return EXIT_ERROR;

@@ -35,13 +35,15 @@ static const char usage[] =
 	"      --text               print the report as text on standard output\n"
 	"\n"
 	"      --timeout SECONDS    wait so long (default 60)\n"
+	"      --no-sandbox         keep access to what is not needed\n"
 	"  -q, --quiet              errors only\n"
 	"  -v, --verbose            say more\n"
 	"  -h, --help\n"
 	"\n"
 	"Exit status: 0 success, 1 error, 2 wrong usage, 124 no report in time.\n";
 
-enum { OPT_CONTROL = 256, OPT_GUEST, OPT_VSOCK_CID, OPT_UDS, OPT_PORT, OPT_TEXT, OPT_TIMEOUT };
+enum { OPT_CONTROL = 256, OPT_GUEST, OPT_VSOCK_CID, OPT_UDS, OPT_PORT, OPT_TEXT, OPT_TIMEOUT,
+       OPT_NO_SANDBOX };
 
 static const struct option long_options[] = {
 	{ "control", required_argument, NULL, OPT_CONTROL },
@@ -52,6 +54,7 @@ static const struct option long_options[] = {
 	{ "output", required_argument, NULL, 'o' },
 	{ "text", no_argument, NULL, OPT_TEXT },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
@@ -199,6 +202,9 @@ int take_main(int argc, char **argv)
 		case OPT_TIMEOUT:
 			if (!parse_seconds(optarg, &o.timeout) || !o.timeout)
 				return refuse("--timeout");
+			break;
+		case OPT_NO_SANDBOX:
+			o.no_sandbox = true;
 			break;
 		case 'q':
 			log_level = LOG_ERR_ONLY;

@@ -360,6 +360,13 @@ def a_pipe_stays_one():
 
 
 @test
+def contents_for_a_device():
+    """Nobody keeps files in /dev."""
+    r = run("-", "-o", "/dev/null", "-v", stdin=contents(100), env={"TMPDIR": os.getcwd()})
+    assert r.returncode == 0 and b"no room" not in r.stderr and not os.listdir("."), r
+
+
+@test
 def unwritable_output():
     r = run("-", "-o", "no/such/dir/r.json", stdin=kw.sample().stream())
     assert r.returncode == 1 and b"no/such/dir" in r.stderr, r
