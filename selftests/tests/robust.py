@@ -285,6 +285,69 @@ def test_guest_killed(ctx):
     assert not kt.get("exits"), kt["exits"]
 
 
+PAUSE = 60
+
+
+def test_guest_paused(ctx):
+    """The guest stands still for a minute in mid-stream: one whole report all the same."""
+    g = socket_guest(ctx)
+    path = os.path.join(ctx.sockets, "c")
+    c = ctx.collector(None, "--uds", path, "--btf-cache", "none", "--grace", "1", "-v", output=os.path.join(ctx.tmp, "r") + "/")
+    wait_host(lambda: os.path.exists(path + "_19284"), 20, "ktcollect listens")
+    # Slow enough that the kernel's BTF is on its way for longer than it takes to stop the guest.
+    proxy = Proxy(g, path, pace=0.02)
+    try:
+        insmod(g)
+        msg = fail(g)
+        wait_host(lambda: proxy.passed > PART, 60, "a part of the stream")
+        g.qmp("stop")
+        passed, start = proxy.passed, time.monotonic()
+        wait_host(lambda: time.monotonic() > start + PAUSE, PAUSE + 30, "a minute is over")
+        assert not paths_of(c) and "not complete" not in c.stderr() and "silent" not in c.stderr(), c.stderr()
+        proxy.pace = None
+        g.qmp("cont")
+        wait_host(lambda: paths_of(c), 90, "a report")
+        assert exit_message(whole(paths_of(c)[0])) == msg
+        print(f"# paused after {passed} bytes, {c.stderr().count(': connected')} connection(s)", flush=True)
+        g.sh("rmmod ktdump")
+        assert len(paths_of(c)) == 1
+    finally:
+        proxy.close()
+    g.assert_clean_log(allow=HOST_NOISE)
+
+
+test_guest_paused.timeout = 300
+
+
+def test_guest_reset(ctx):
+    """The guest is reset in mid-stream: a partial report, and a whole one of its next life."""
+    g = socket_guest(ctx)
+    path = os.path.join(ctx.sockets, "c")
+    c = ctx.collector(None, "--uds", path, "--grace", "1", "--silence", "5", "-v", output=os.path.join(ctx.tmp, "r") + "/")
+    wait_host(lambda: os.path.exists(path + "_19284"), 20, "ktcollect listens")
+    proxy = Proxy(g, path, limit=PART)
+    try:
+        insmod(g)
+        fail(g)
+        wait_host(proxy.full.is_set, 30, "a part of the stream")
+        wait_host(lambda: "snapshot 1" in c.stderr(), 30, "the collector has a part")
+        # Nobody ends the old connection: that is what a reset is like for the host.
+        proxy.limit = None
+        g.reset()
+        insmod(g)
+        msg = fail(g)
+        wait_host(lambda: len(paths_of(c)) >= 2, 90, "two reports")
+        reports = [check(p) for p in paths_of(c)]
+        assert sorted(r["ktdump"]["incomplete"] for r in reports) == [False, True], [r["ktdump"]["missing"] for r in reports]
+        assert len({r["ktdump"]["kernel"]["boot_id"] for r in reports}) == 2
+        (good,) = [r for r in reports if not r["ktdump"]["incomplete"]]
+        assert exit_message(good) == msg
+        g.sh("rmmod ktdump")
+    finally:
+        proxy.close()
+    g.assert_clean_log(allow=HOST_NOISE)
+
+
 def test_two_guests(ctx):
     """Two guests, one collector: each gets its own report."""
     a, b = socket_guest(ctx, mem_mib=512), socket_guest(ctx, mem_mib=512)

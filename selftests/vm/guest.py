@@ -391,15 +391,24 @@ class Guest:
                 break
             except ConnectionRefusedError:
                 time.sleep(0.02)
-
-        def shell():
-            try:
-                self._buf += self._agent.recv(4096)
-            except socket.timeout:
-                pass
-            return b"guest: shell" in self._buf
-        self._wait(shell, timeout, "boot")
+        self._wait(self._shell, timeout, "boot")
         self.boot_seconds = time.monotonic() - start
+
+    def _shell(self):
+        """Whether the shell has said that it is there."""
+        try:
+            self._buf += self._agent.recv(4096)
+        except socket.timeout:
+            pass
+        return b"guest: shell" in self._buf
+
+    def reset(self, timeout=90):
+        """As by its reset button; returns when it is up again."""
+        # It was started with -no-reboot.
+        self.qmp("set-action", reboot="reset")
+        self._buf = b""
+        self.qmp("system_reset")
+        self._wait(self._shell, timeout, "boot")
 
     def __enter__(self):
         return self
