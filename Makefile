@@ -139,8 +139,8 @@ check-fuzz:
 # As long as SECONDS says, TARGET or all side by side; what they find is built on the next time.
 SECONDS ?= 3600
 fuzz:
-	@$(IN_ROOT) make --no-print-directory host
-	@$(IN_ROOT) make --no-print-directory -C selftests/fuzz all seeds
+	@$(IN_ROOT) make -j2 --no-print-directory host
+	@$(IN_ROOT) make -j2 --no-print-directory -C selftests/fuzz all seeds
 	@$(IN_ROOT) selftests/fuzz/fuzz --keep -s $(SECONDS) $(TARGET)
 
 check-vm:
