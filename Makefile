@@ -132,6 +132,17 @@ check-unit:
 check-style:
 	@$(IN_ROOT) selftests/run --only style $(TESTARGS)
 
+# 60 s of CPU time for each fuzz target.
+check-fuzz:
+	@$(IN_ROOT) selftests/run --only fuzz $(TESTARGS)
+
+# As long as SECONDS says, TARGET or all side by side; what they find is built on the next time.
+SECONDS ?= 3600
+fuzz:
+	@$(IN_ROOT) make -j2 --no-print-directory host
+	@$(IN_ROOT) make -j2 --no-print-directory -C selftests/fuzz all seeds
+	@$(IN_ROOT) selftests/fuzz/fuzz --keep -s $(SECONDS) $(TARGET)
+
 check-vm:
 	@$(IN_ROOT) selftests/run --only vm $(TESTARGS)
 
@@ -163,11 +174,12 @@ help:
 	@echo "modules_install  the module alone   (KDIR=DIR, DESTDIR=)"
 	@echo "demo             boot a guest, stall a scheduler, show the report"
 	@echo "check            all tests   (TESTARGS='-t NAME -k 7.3', see selftests/run --help)"
-	@echo "check-unit, check-style, check-vm   one kind of tests"
+	@echo "check-unit, check-style, check-fuzz, check-vm   one kind of tests"
+	@echo "fuzz             fuzz targets for longer   (SECONDS=N of CPU time each, TARGET=NAME)"
 	@echo "check-oracle     every field of reports against memory dumps read by drgn (fetches 500 MB per kernel)"
 	@echo "bench            what the loaded module costs: ratios, and build/bench/results.json"
 	@echo "clean            everything built, but not the root"
 	@echo "distclean        the root too"
 
 .PHONY: all host module modules_install man install test-build demo check check-unit \
-	check-style check-vm check-oracle bench clean distclean help
+	check-style check-fuzz fuzz check-vm check-oracle bench clean distclean help

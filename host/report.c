@@ -633,6 +633,15 @@ static yyjson_mut_val *dual_difference(struct report *early, struct report *late
 	return ret;
 }
 
+/* ktstr leaves out what is 0; a guest need not have said it. */
+static void put_jiffies(struct jsonw *w, const char *key, uint64_t jiffies)
+{
+	if (!jiffies)
+		return;
+	jsonw_key(w, key);
+	jsonw_u64(w, jiffies);
+}
+
 /* *difference_ret: NULL without an early one. */
 static int write_dual(struct report *late, struct report *early, struct jsonw *w,
 		       yyjson_mut_val **difference_ret)
@@ -650,10 +659,8 @@ static int write_dual(struct report *late, struct report *early, struct jsonw *w
 	jsonw_key(w, "late");
 	write_single(late, w);
 	if (early || f.copy) {
-		jsonw_key(w, "early_max_age_jiffies");
-		jsonw_u64(w, f.age);
-		jsonw_key(w, "early_threshold_jiffies");
-		jsonw_u64(w, f.threshold);
+		put_jiffies(w, "early_max_age_jiffies", f.age);
+		put_jiffies(w, "early_threshold_jiffies", f.threshold);
 	} else {
 		jsonw_key(w, "early_skipped_reason");
 		jsonw_str(w, f.reason);

@@ -439,7 +439,7 @@ static void view_early(struct view *v)
 
 	if (!v->dual || v->opts.early)
 		return;
-	if (!is_num(v->dual, "early_threshold_jiffies")) {
+	if (!is_num(v->dual, "early_threshold_jiffies") && !yyjson_obj_get(v->dual, "early")) {
 		field(v, "early", *why ? why : "absent");
 		return;
 	}

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "render.h"
+#include "../fuzz/inputs.h"
 
 static const char *str_of(yyjson_val *obj, const char *key)
 {
@@ -174,6 +175,8 @@ static char *show_nested(struct render *r, const struct btf *btf, uint32_t id, c
 	size_t size;
 	FILE *f;
 
+	if (getenv("KTDUMP_SEEDS"))
+		render_seed(btf, id, data, len);
 	text = written(r, btf, id, data, len, outer);
 	size = strlen(text);
 	/* Now it knows the types. */

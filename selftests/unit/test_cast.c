@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 
 #include "cast.h"
+#include "../fuzz/inputs.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #define ROUNDS 8000
@@ -251,10 +252,31 @@ static struct cast_prog program(const struct bpf_insn *insns, size_t nr, size_t 
 	};
 }
 
+static void write_seed(const struct cast_prog *p)
+{
+	struct cast_call_part calls[ARRAY_SIZE(functions)] = {};
+	struct cast_map_part parts[NR_MAPS];
+
+	if (!getenv("KTDUMP_SEEDS"))
+		return;
+	for (size_t i = 0; i < NR_MAPS; i++)
+		parts[i] = (struct cast_map_part){
+			MAP_AT(i), VALUE_AT(i, 0), 0x80000, maps[i].value_type, maps[i].type,
+			maps[i].value_size,
+		};
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		calls[i].imm = i;
+		if (functions[i])
+			strncpy(calls[i].name, functions[i], sizeof(calls[i].name) - 1);
+	}
+	cast_seed(p, parts, calls, ARRAY_SIZE(functions));
+}
+
 static void solve(const struct bpf_insn *insns, size_t nr, size_t nr_funcs)
 {
 	struct cast_prog p = program(insns, nr, nr_funcs);
 
+	write_seed(&p);
 	casts_free(casts);
 	casts = casts_new();
 	assert_non_null(casts);
@@ -995,5 +1017,7 @@ int main(void)
 	};
 
 	libbpf_set_print(NULL);
+	if (getenv("KTDUMP_SEEDS"))	/* it makes none, and takes long */
+		cmocka_set_skip_filter("test_damage");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,18 @@ def late_is_old_enough_to_be_early():
 
 
 @test
+def ages_that_the_guest_does_not_say():
+    g = kw.Guest()
+    kw.full_snapshot(g, 1, **dict(EARLY, age_peak_jiffies=None, age_threshold_jiffies=0))
+    kw.full_snapshot(g, 2, **LATE)
+    run("-", "-o", "r.json", stdin=g.stream())
+    d = load("r.json")
+    # ktstr leaves out what is 0.
+    assert d["schema"] == "dual" and "early" in d and not [k for k in d if k.startswith("early_")], list(d)
+    assert "\n  early " in run("r.json").stdout.decode()
+
+
+@test
 def many_early_ones():
     """More than are kept: the oldest become reports of their own."""
     g = kw.Guest()
