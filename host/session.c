@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -319,6 +320,7 @@ static int on_begin(struct session *s, const struct frame *f)
 		return err;
 	log_info("%s: snapshot %u of boot %.8s%s", s->origin, f->snapshot, s->boot_id,
 		 snap->known ? " again" : "");
+	snap->begun_ms = now_ms();
 	err = add(s, snap, KTD_TBL_BEGIN, f);
 	snap->next = s->snaps;
 	s->snaps = snap;
@@ -361,6 +363,8 @@ static int on_end(struct session *s, struct snapshot *snap, const struct frame *
 		if (err)
 			return err;
 		snapshot_end(snap);
+		log_debug("%s: snapshot %u: %" PRIu64 " bytes in %" PRIu64 " ms", s->origin,
+			  number, snap->bytes, now_ms() - snap->begun_ms);
 		err = output_write(s->c, snap);
 		if (err)	/* no ACK: the guest keeps it and tries again */
 			return err;

@@ -43,6 +43,7 @@ struct snapshot {
 	char *unknown_names[SNAPSHOT_MAX_UNKNOWN];
 	unsigned int nr_unknown_names;
 
+	uint64_t begun_ms;		/* when BEGIN came */
 	uint64_t deadline_ms;		/* when to give up waiting for a reconnection */
 };
 

@@ -333,17 +333,21 @@ struct ktd_snapshot *ktd_capture(const struct ktd_trigger *trig)
 	c->tasks_full = false;
 	c->nr_maps = 0;
 	c->nr_pcs = 0;
-	memset(c->task_hash, 0, (c->task_hash_mask + 1) * sizeof(*c->task_hash));
 
 	ktd_freeze_park(&s->freeze, trig->regs);
 	note_missing_cpus(s);
 	c->jiffies = jiffies;
 	c->deadline_ns = s->freeze.start_ns + s->freeze.cap_ns;
+	ktd_fault_record();
 	run_sections(c);
+	ktd_fault_replay();
 	ktd_fault_slow();
 	ktd_fault_hold();
 	ktd_freeze_release(&s->freeze);
 
+	/* for the next one: in here nobody waits for it */
+	memset(c->task_hash, 0, (c->task_hash_mask + 1) * sizeof(*c->task_hash));
+	ktd_content_clean();
 	keep_stats(c);
 	keep_pcs(c);
 	s->rows_len = c->sink.pos;
@@ -387,4 +391,5 @@ void ktd_capture_exit(void)
 	vfree(cap->task);
 	vfree(cap);
 	cap = NULL;
+	ktd_fault_exit();
 }

@@ -295,7 +295,6 @@ void ktd_cap_owned_content(struct ktd_capture *c)
 
 	content->c = c;
 	content->nr_told = 0;
-	memset(content->told, 0, sizeof(*content->told) << KTD_TOLD_BITS);
 	for (i = 0; i < c->nr_maps; i++)
 		c->map[i].estimate = estimate(c->map[i].kva);
 	/* their rows come between each other */
@@ -307,6 +306,11 @@ void ktd_cap_owned_content(struct ktd_capture *c)
 void ktd_cap_foreign_content(struct ktd_capture *c)
 {
 	content_class(c, false);
+}
+
+void ktd_content_clean(void)
+{
+	memset(content->told, 0, sizeof(*content->told) << KTD_TOLD_BITS);
 }
 
 int ktd_content_init(void)

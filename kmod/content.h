@@ -97,6 +97,8 @@ struct ktd_content {
 
 int ktd_content_init(void);
 void ktd_content_exit(void);
+/* Behind the freeze: forgets what was told, for the next capture. */
+void ktd_content_clean(void);
 
 /* piece.c */
 

@@ -5,6 +5,8 @@
 #include <linux/smp.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
 #include <asm/apic.h>
 
 #include "faults.h"
@@ -20,7 +22,7 @@ bool ktd_fault_soft_perf;
 module_param_named(soft_perf, ktd_fault_soft_perf, bool, 0444);
 MODULE_PARM_DESC(soft_perf, "fault injection, see kmod/faults.h");
 
-static int slow_ms, hold_ms;
+static int slow_ms, hold_ms, grace_ms;
 static DEFINE_PER_CPU(bool, nmi_wanted);
 static bool half_event;
 
@@ -41,14 +43,14 @@ void ktd_fault_slow(void)
 		cpu_relax();
 }
 
-u64 ktd_fault_hold_ns(void)
+u64 ktd_fault_grace_ns(void)
 {
-	return (u64)hold_ms * NSEC_PER_MSEC;
+	return (u64)(hold_ms + grace_ms) * NSEC_PER_MSEC;
 }
 
 void ktd_fault_hold(void)
 {
-	u64 end = ktime_get_mono_fast_ns() + ktd_fault_hold_ns();
+	u64 end = ktime_get_mono_fast_ns() + (u64)hold_ms * NSEC_PER_MSEC;
 
 	if (!hold_ms)
 		return;
@@ -56,6 +58,83 @@ void ktd_fault_hold(void)
 	while (inb(SCRATCH) != LOOKED && ktime_get_mono_fast_ns() < end)
 		cpu_relax();
 	outb(0, SCRATCH);
+}
+
+/* The reads of one capture. Written by its leader only, while all others stand still. */
+static struct read {
+	unsigned long	addr;
+	size_t		len;
+} *reads;
+static u32 reads_max, nr_reads, reads_lost;
+static u8 *replay_to;
+static size_t replay_room;	/* bytes at replay_to */
+static bool replay_wanted;
+bool ktd_fault_recording;
+static char replayed[96] = "none";
+module_param_string(replayed, replayed, sizeof(replayed), 0444);
+MODULE_PARM_DESC(replayed, "fault injection, see kmod/faults.h");
+
+void ktd_fault_add_read(unsigned long addr, size_t len)
+{
+	if (!addr)
+		return;
+	if (nr_reads == reads_max || len > replay_room) {
+		reads_lost++;
+		return;
+	}
+	reads[nr_reads++] = (struct read){ addr, len };
+}
+
+void ktd_fault_record(void)
+{
+	nr_reads = 0;
+	reads_lost = 0;
+	ktd_fault_recording = READ_ONCE(replay_wanted);
+}
+
+/* One after another into a ring of memory, as the capture writes its rows. */
+void ktd_fault_replay(void)
+{
+	u64 start = ktime_get_mono_fast_ns(), bytes = 0;
+	size_t to = 0;
+	u32 i;
+
+	if (!ktd_fault_recording)
+		return;
+	ktd_fault_recording = false;
+	replay_wanted = false;
+	for (i = 0; i < nr_reads; i++) {
+		if (to + reads[i].len > replay_room)
+			to = 0;
+		copy_from_kernel_nofault(replay_to + to, (void *)reads[i].addr, reads[i].len);
+		to += reads[i].len;
+		bytes += reads[i].len;
+	}
+	scnprintf(replayed, sizeof(replayed), "reads=%u bytes=%llu ns=%llu lost=%u", nr_reads,
+		  bytes, ktime_get_mono_fast_ns() - start, reads_lost);
+}
+
+/* Task context; once. */
+static int replay_init(u32 nr)
+{
+	replay_room = 32 << 20;
+	replay_to = vzalloc(replay_room);
+	reads = vzalloc(array_size(nr, sizeof(*reads)));
+	if (!reads || !replay_to) {
+		ktd_fault_exit();
+		return -ENOMEM;
+	}
+	reads_max = nr;
+	return 0;
+}
+
+void ktd_fault_exit(void)
+{
+	vfree(reads);
+	vfree(replay_to);
+	reads = NULL;
+	replay_to = NULL;
+	reads_max = 0;
 }
 
 static atomic_t arrived;
@@ -101,6 +180,14 @@ static int fault_set(const char *val, const struct kernel_param *kp)
 		slow_ms = n;
 	} else if (sscanf(val, "hold_ms=%d", &n) == 1 && n >= 0 && n <= 4000) {
 		hold_ms = n;	/* cap_ns has 32 bits */
+	} else if (sscanf(val, "grace_ms=%d", &n) == 1 && n >= 0 && n <= 4000) {
+		grace_ms = n;
+	} else if (sscanf(val, "replay=%d", &n) == 1 && n > 0 && n <= 64 << 20) {
+		if (!reads && replay_init(n))
+			return -ENOMEM;
+		strscpy(replayed, "none");
+		/* filled before it is used; pairs with ktd_fault_record() */
+		smp_store_release(&replay_wanted, true);
 	} else if (sysfs_streq(val, "no_beat")) {
 		ktd_fault_no_beat = true;
 	} else if (sysfs_streq(val, "half_event")) {

@@ -7,6 +7,12 @@
  *   slow_ms=N     the leader spends N ms more while the others are parked
  *   hold_ms=N     all stay parked after the capture until the host has looked, N ms
  *                 at most; the limits of a freeze grow by as much (0: no hold)
+ *   grace_ms=N    the limits of a freeze grow by N ms, for machines that are too slow for
+ *                 what shall be measured
+ *   replay=N      the next capture notes its no-fault reads, N at most, and does them again
+ *                 before the CPUs are released: the parameter "replayed" then says how
+ *                 many reads and bytes that were, how many ns they took, and how many
+ *                 reads found no place
  *   no_beat       the watchdog's time stamp cannot be read when ages are looked at
  *   half_event    an exit from NMI that hits a CPU while it writes the next event of the
  *                 scheduler timeline
@@ -35,21 +41,37 @@ extern bool ktd_fault_soft_perf;
 bool ktd_fault_nmi(void);
 /* In the capture, CPUs parked. */
 void ktd_fault_slow(void);
-/* How long a hold may last; 0 without one. */
-u64 ktd_fault_hold_ns(void);
+/* What the limits of a freeze grow by. */
+u64 ktd_fault_grace_ns(void);
 /* Behind the capture, CPUs parked. */
 void ktd_fault_hold(void);
 /* In the middle of an event. */
 void ktd_fault_half_event(void);
+/* Around the sections of a capture, CPUs parked. */
+void ktd_fault_record(void);
+void ktd_fault_replay(void);
+/* Frees what it needed; may sleep. */
+void ktd_fault_exit(void);
+extern bool ktd_fault_recording;
+void ktd_fault_add_read(unsigned long addr, size_t len);
+static inline void ktd_fault_note_read(unsigned long addr, size_t len)
+{
+	if (unlikely(ktd_fault_recording))
+		ktd_fault_add_read(addr, len);
+}
 #else
 #define ktd_fault_no_park	(-1)
 #define ktd_fault_no_beat	false
 #define ktd_fault_soft_perf	false
 static inline bool ktd_fault_nmi(void) { return false; }
 static inline void ktd_fault_slow(void) { }
-static inline u64 ktd_fault_hold_ns(void) { return 0; }
+static inline u64 ktd_fault_grace_ns(void) { return 0; }
 static inline void ktd_fault_hold(void) { }
 static inline void ktd_fault_half_event(void) { }
+static inline void ktd_fault_record(void) { }
+static inline void ktd_fault_replay(void) { }
+static inline void ktd_fault_exit(void) { }
+static inline void ktd_fault_note_read(unsigned long addr, size_t len) { }
 #endif
 
 #endif

@@ -109,7 +109,7 @@ static notrace void slot_note_hook(struct ktd_cpu_slot *slot, struct pt_regs *re
 static notrace void park_spin(struct ktd_cpu_slot *slot, u32 e)
 {
 	/* twice: the capture may take as much longer, and the hold comes after it */
-	u64 limit = PARK_LIMIT_NS + 2 * ktd_fault_hold_ns();
+	u64 limit = PARK_LIMIT_NS + 2 * ktd_fault_grace_ns();
 	u64 start = ktime_get_mono_fast_ns();
 	u32 i;
 
@@ -191,7 +191,7 @@ bool ktd_freeze_lead(bool exit)
 
 bool ktd_freeze_wait(struct pt_regs *regs, u64 since)
 {
-	u64 limit = 2 * (PARK_LIMIT_NS + ktd_fault_hold_ns());
+	u64 limit = 2 * (PARK_LIMIT_NS + ktd_fault_grace_ns());
 	int who = atomic_read(&leader);
 
 	if (ktime_get_mono_fast_ns() - since > limit)
@@ -262,7 +262,7 @@ void ktd_freeze_park(struct ktd_freeze *f, struct pt_regs *regs)
 
 	memset(f, 0, sizeof(*f));
 	f->epoch = e;
-	f->cap_ns = ktd_freeze_max_ms * NSEC_PER_MSEC + ktd_fault_hold_ns();
+	f->cap_ns = ktd_freeze_max_ms * NSEC_PER_MSEC + ktd_fault_grace_ns();
 	wait = f->cap_ns / 2;
 
 	/* a copy: the mask may change while CPUs come and go */

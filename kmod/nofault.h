@@ -6,14 +6,52 @@
 #ifndef KTD_NOFAULT_H
 #define KTD_NOFAULT_H
 
+#include <linux/sizes.h>
 #include <linux/types.h>
 #include <linux/uaccess.h>
+#include <asm/page.h>
+#include <asm/processor.h>
+#include <asm/vsyscall.h>
 
+#include "faults.h"
 #include "ktdump.h"
 
-static inline bool ktd_read(void *dst, unsigned long addr, size_t len)
+/* False when not all of [@addr, @addr + @len) can be read; @dst is undefined then. */
+bool ktd_read(void *dst, unsigned long addr, size_t len);
+
+/* Behind these no member of a kernel object begins. */
+#define KTD_OFF_MAX		SZ_1M
+
+/*
+ * What copy_from_kernel_nofault_allowed() (arch/x86/mm/maccess.c) says of all addresses from
+ * @addr to @addr + KTD_OFF_MAX. False also for some that it would allow.
+ */
+static inline bool ktd_is_kernel(unsigned long addr)
 {
-	return addr && !copy_from_kernel_nofault(dst, (void *)addr, len);
+	return (long)addr < 0 && addr < VSYSCALL_ADDR - KTD_OFF_MAX - PAGE_SIZE &&
+	       __is_canonical_address(addr, boot_cpu_data.x86_virt_bits);
+}
+
+/*
+ * A number of @size bytes, four or eight, zero-extended, less than KTD_OFF_MAX behind an
+ * address for which ktd_is_kernel() holds. Between pagefault_disable() and -_enable().
+ */
+static __always_inline bool ktd_read_plain(u64 *v, unsigned long addr, u32 size)
+{
+	const void *src = (const void *)addr;
+	u32 half;
+
+	ktd_fault_note_read(addr, size);
+	if (size == sizeof(u64)) {
+		__get_kernel_nofault(v, src, u64, err_fault);
+	} else {
+		__get_kernel_nofault(&half, src, u32, err_fault);
+		*v = half;
+	}
+	return true;
+
+err_fault:
+	return false;
 }
 
 /* The word at @addr, 0 when unreadable. */

@@ -23,6 +23,7 @@ TRACE_EVENT(capture,
 		__array(char,		trigger,	8)
 		__field(u32,		exit_kind)
 		__field(u64,		held_ns)
+		__field(u64,		rendezvous_ns)
 		__field(u64,		bytes)
 		__field(u32,		cpus_parked)
 	),
@@ -32,13 +33,14 @@ TRACE_EVENT(capture,
 		strscpy(__entry->trigger, trig->kind, sizeof(__entry->trigger));
 		__entry->exit_kind	= trig->exit_kind;
 		__entry->held_ns	= snap->freeze.released_ns - snap->freeze.start_ns;
+		__entry->rendezvous_ns	= snap->freeze.parked_ns - snap->freeze.start_ns;
 		__entry->bytes		= snap->rows_len;
 		__entry->cpus_parked	= snap->freeze.parked;
 	),
 
-	TP_printk("snapshot=%u trigger=%s exit_kind=%u held_ns=%llu bytes=%llu cpus_parked=%u",
+	TP_printk("snapshot=%u trigger=%s exit_kind=%u held_ns=%llu rendezvous_ns=%llu bytes=%llu cpus_parked=%u",
 		  __entry->snapshot, __entry->trigger, __entry->exit_kind,
-		  __entry->held_ns, __entry->bytes, __entry->cpus_parked)
+		  __entry->held_ns, __entry->rendezvous_ns, __entry->bytes, __entry->cpus_parked)
 );
 
 #endif

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import statistics
+import subprocess
 import time
 
 import guest
@@ -41,7 +42,12 @@ def clocked():
     return {"accel": "tcg,thread=single", "qemu_args": ("-icount", "shift=0")}
 
 
-def perf_files():
+def perf_files(ctx):
+    """perf and its libraries, fetched first."""
+    p = subprocess.run([os.path.join(REPO, "selftests", "bench", "setup")], stdout=subprocess.PIPE, text=True, check=False)
+    if p.returncode == 4:
+        ctx.skip(p.stdout.strip())
+    assert not p.returncode, f"selftests/bench/setup: exit code {p.returncode}"
     return {**{f"/perf/{os.path.basename(p)}": p for p in glob.glob(PERF + "/lib/*")}, "/perf/perf": PERF + "/perf"}
 
 
@@ -71,7 +77,7 @@ def known(ctx, params):
 def test_overhead(ctx):
     """perf bench sched under a sched_ext scheduler, with the module in each of its modes and without it."""
     modes = [m for m in MODES if m[1] is None or known(ctx, m[1])]
-    with Rig(ctx, insmod=False, files=perf_files(), **clocked()) as r:
+    with Rig(ctx, insmod=False, files=perf_files(ctx), **clocked()) as r:
         r.scheduler("/simple.bpf.o")
         commands = {name: calibrated(r.g, b) for name, b in BENCHES.items()}
         took = {(m[0], b): [] for m in modes for b in BENCHES}

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Holds tasks named "many*" in 64 FIFO queues, by their pid: queue 0x6d0000 + pid % 64.
- * --set vtime=1 makes every second one a vtime queue.  Nobody empties them.  many[]
+ * Holds tasks named "many*" in FIFO queues, by their pid: queue 0x6d0000 + pid % 64.
+ * --set vtime=1 makes every second one a vtime queue, --set nr_dsqs=N that many queues.  Nobody empties them.  many[]
  * has each task with its queue, in the order in which they came; the loader prints it
  * ("many I PID TASK DSQ").  A task named "trigger*" makes the scheduler fail.
  */
 #include "scx.h"
 
 #define FIRST_DSQ 0x6d0000
-#define NR_DSQS 64
 #define MAX_ROWS 4096
 
 struct row {
@@ -19,6 +18,7 @@ struct row {
 };
 
 const volatile u32 vtime;
+const volatile u32 nr_dsqs = 64;
 u32 nr_many;
 struct row many[MAX_ROWS];
 
@@ -29,11 +29,11 @@ s32 SCX_OP(manyq_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags
 
 void SCX_OP(manyq_enqueue, struct task_struct *p, u64 enq_flags)
 {
-	u64 dsq = FIRST_DSQ + (u32)p->pid % NR_DSQS;
+	u64 dsq = FIRST_DSQ + (u32)p->pid % nr_dsqs;
 	u32 i;
 
 	if (named(p, "trigger")) {
-		scx_error("ktdump selftest: %d tasks in %d queues", (u64)nr_many, NR_DSQS);
+		scx_error("ktdump selftest: %d tasks in %d queues", (u64)nr_many, (u64)nr_dsqs);
 	} else if (named(p, "many")) {
 		i = __sync_fetch_and_add(&nr_many, 1);
 		if (i < MAX_ROWS) {
@@ -56,7 +56,7 @@ s32 SCX_OP_SLEEPABLE(manyq_init)
 	s32 ret = 0;
 	u32 i;
 
-	bpf_for(i, 0, NR_DSQS) {
+	bpf_for(i, 0, nr_dsqs) {
 		ret = create_dsq(FIRST_DSQ + i);
 		if (ret)
 			break;

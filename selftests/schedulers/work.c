@@ -15,16 +15,19 @@
  *                                  prints "task 0 TID" (low), "task 1 TID" (high)
  *   work once NAME                 one task of that name that runs a moment
  *   work now                       CLOCK_MONOTONIC in nanoseconds
+ *   work vsock PORT BYTES CHUNK    sends BYTES to the host in pieces of CHUNK; prints the
+ *                                  nanoseconds until the host has closed the connection
  *
  * WORK_SECONDS in the environment: a signal ends it after so long, for what nothing else
  * could end because nothing else gets a CPU.
  *
  * A NAME of more than one thread gets a number: victim0, victim1, ...  All but
- * "once" and "now" stay until they are killed.
+ * "once", "now" and "vsock" stay until they are killed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/vm_sockets.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
@@ -32,6 +35,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,6 +66,39 @@ static long futex(uint32_t *at, int op, uint32_t val)
 static void nap(long ms)
 {
 	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+static long long now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static long long vsock_ns(unsigned int port, long long bytes, size_t chunk)
+{
+	struct sockaddr_vm to = {
+		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = port,
+	};
+	int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+	char *buf = calloc(1, chunk);
+	long long start;
+
+	if (fd < 0 || !buf || connect(fd, (struct sockaddr *)&to, sizeof(to)))
+		die("no connection to the host");
+	start = now_ns();
+	while (bytes > 0) {
+		ssize_t n = send(fd, buf, bytes < (long long)chunk ? (size_t)bytes : chunk, 0);
+
+		if (n < 0)
+			die("the host takes nothing");
+		bytes -= n;
+	}
+	shutdown(fd, SHUT_WR);
+	if (read(fd, buf, 1))
+		die("the host did not take it all");
+	return now_ns() - start;
 }
 
 static void *worker(void *arg)
@@ -178,15 +215,17 @@ int main(int argc, char **argv)
 	const char *name;
 	struct worker *w;
 	pthread_attr_t attr;
-	struct timespec now;
 	size_t k;
 	long n;
 
 	if (getenv("WORK_SECONDS"))
 		alarm(atoi(getenv("WORK_SECONDS")));
 	if (argc == 2 && !strcmp(argv[1], "now")) {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		printf("%lld\n", now.tv_sec * 1000000000LL + now.tv_nsec);
+		printf("%lld\n", now_ns());
+		return 0;
+	}
+	if (argc == 5 && !strcmp(argv[1], "vsock")) {
+		printf("%lld\n", vsock_ns(atoi(argv[2]), atoll(argv[3]), atoll(argv[4])));
 		return 0;
 	}
 	if (argc == 3 && !strcmp(argv[1], "once")) {

@@ -2,9 +2,10 @@
 /*
  * Loads the map zoo, fills its maps and attaches the scheduler.
  *
- *   zoofill [--foreign N] zoo.bpf.o
+ *   zoofill [--foreign N] [--pages N] zoo.bpf.o
  *
  * --foreign N   also makes a hash map of N elements that no program uses
+ * --pages N     the arena has so many pages more
  *
  * Output, one line each:
  *   facts {...}           what only this run knows: ids, addresses, owners
@@ -766,6 +767,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "foreign", required_argument, NULL, 'f' },
+		{ "pages", required_argument, NULL, 'p' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ }
 	};
@@ -775,16 +777,19 @@ int main(int argc, char **argv)
 	struct bpf_link *link;
 	s32 *kptr_pids;
 	u64 *kptr_cgroups;
-	u32 foreign = 0;
+	u32 foreign = 0, pages = 0;
 	bool told = false;
 	size_t size;
 	char *arena;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "f:v", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "f:p:v", options, NULL)) != -1) {
 		switch (c) {
 		case 'f':
 			foreign = strtoul(optarg, NULL, 0);
+			break;
+		case 'p':
+			pages = strtoul(optarg, NULL, 0);
 			break;
 		case 'v':
 			verbose = true;
@@ -794,7 +799,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc) {
-		fputs("usage: zoofill [--foreign N] zoo.bpf.o\n", stderr);
+		fputs("usage: zoofill [--foreign N] [--pages N] zoo.bpf.o\n", stderr);
 		return 2;
 	}
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
@@ -806,6 +811,8 @@ int main(int argc, char **argv)
 	obj = bpf_object__open_file(argv[optind], NULL);
 	if (!obj)
 		die("%s: cannot open it: %s", argv[optind], strerror(errno));
+	if (pages && bpf_map__set_max_entries(map("z_arena"), ARENA_MAX_PAGES + pages))
+		die("z_arena: %s", strerror(errno));
 	/* What is read-only later. */
 	fill_all(variable(obj, "rodata_all", &size), zoo_seed(ZOO_RODATA, 0, 0));
 	if (bpf_object__load(obj))
@@ -819,6 +826,9 @@ int main(int argc, char **argv)
 	fill_queues();
 	fill_sections();
 	arena = fill_arena();
+	/* For benchmarks, behind what the tests know. */
+	for (u32 i = 0; i < pages; i++)
+		memset(arena + (size_t)(ARENA_MAX_PAGES + i) * PAGE, i, PAGE);
 	fill_ringbufs();
 	fill_stacks();
 	make_owners();
