@@ -85,18 +85,35 @@ void ktd_mp_bool(struct ktd_mpack *mp, bool v)
 	mp_tag(mp, v ? 0xc3 : 0xc2);
 }
 
+/*
+ * The tag and 8 bytes in one go where there is room for them, of which the first ones count:
+ * nearly all that is written are such numbers.
+ */
+static bool mp_num_fast(struct ktd_mpack *mp, u8 tag, u64 v, unsigned int log)
+{
+	u8 *p = mp->buf + mp->pos;
+
+	if (mp->full || mp->end - mp->pos < 9)
+		return false;
+	p[0] = tag + log;
+	put_unaligned_be64(v << (64 - (8u << log)), p + 1);
+	mp->pos += 1 + (1u << log);
+	return true;
+}
+
+/* @tag: of the form with one byte; those with 2, 4 and 8 come behind it. */
+static void mp_num(struct ktd_mpack *mp, u8 tag, u64 v, unsigned int log)
+{
+	if (!mp_num_fast(mp, tag, v, log))
+		mp_tag_num(mp, tag + log, v, 1u << log);
+}
+
 void ktd_mp_uint(struct ktd_mpack *mp, u64 v)
 {
 	if (v < 0x80)
 		mp_tag(mp, (u8)v);
-	else if (v <= 0xff)
-		mp_tag_num(mp, 0xcc, v, 1);
-	else if (v <= 0xffff)
-		mp_tag_num(mp, 0xcd, v, 2);
-	else if (v <= 0xffffffffu)
-		mp_tag_num(mp, 0xce, v, 4);
 	else
-		mp_tag_num(mp, 0xcf, v, 8);
+		mp_num(mp, 0xcc, v, v <= 0xff ? 0 : v <= 0xffff ? 1 : v <= 0xffffffffu ? 2 : 3);
 }
 
 void ktd_mp_int(struct ktd_mpack *mp, s64 v)
@@ -105,14 +122,9 @@ void ktd_mp_int(struct ktd_mpack *mp, s64 v)
 		ktd_mp_uint(mp, (u64)v);
 	else if (v >= -32)
 		mp_tag(mp, (u8)v);
-	else if (v >= -0x80)
-		mp_tag_num(mp, 0xd0, (u64)v, 1);
-	else if (v >= -0x8000)
-		mp_tag_num(mp, 0xd1, (u64)v, 2);
-	else if (v >= -0x80000000LL)
-		mp_tag_num(mp, 0xd2, (u64)v, 4);
 	else
-		mp_tag_num(mp, 0xd3, (u64)v, 8);
+		mp_num(mp, 0xd0, (u64)v,
+		       v >= -0x80 ? 0 : v >= -0x8000 ? 1 : v >= -0x80000000LL ? 2 : 3);
 }
 
 static void mp_bytes(struct ktd_mpack *mp, const void *src, size_t len)

@@ -20,6 +20,8 @@ static const struct {
 	KTD_TABLES(ENTRY)
 };
 
+#define NR_COLS(table, nr, n) + KTD_##table##_NR_COLS
+static_assert(0 KTD_TABLES(NR_COLS) + 2 * KTD_EVENTS_MAX <= KTD_OPS_MAX);
 static_assert(KTD_TASK_NR_COLS <= KTD_COLS_MAX);
 static_assert(KTD_EVENTS_MAX + KTD_EVENT_NR_COLS <= KTD_COLS_MAX);
 static_assert(KTD_EVENTS_MAX + KTD_TIMELINE_NR_COLS <= KTD_COLS_MAX);
@@ -128,14 +130,35 @@ static const char *col_name(const struct ktd_table *t, unsigned int i)
 	return tables[t->id].cols[i];
 }
 
-static u32 cols_present(const struct ktd_table *t)
+static void op_init(struct ktd_op *op, const struct ktd_col *c, u8 col)
+{
+	const struct ktd_place *pl;
+
+	*op = (struct ktd_op){ .col = col };
+	if (!c || !c->member || !ktd_have(c->member))
+		return;
+	pl = &ktd_off.place[c->member];
+	op->off = pl->off;
+	op->base = c->base;
+	if (!pl->bit_size && (pl->kind == KTD_KIND_UINT || pl->kind == KTD_KIND_PTR) &&
+	    (pl->size == sizeof(u64) || pl->size == sizeof(u32)) && pl->off < KTD_OFF_MAX)
+		op->size = pl->size;
+}
+
+/* The columns that this kernel has; looked up once per sink. Returns how many. */
+static u32 find_ops(struct ktd_sink *s, const struct ktd_table *t)
 {
 	unsigned int i;
-	u32 nr = 0;
 
-	for (i = 0; i < t->nr; i++)
-		nr += col_present(t, i);
-	return nr;
+	if (s->ops[t->id].nr)
+		return s->ops[t->id].nr;
+	s->ops[t->id].first = s->nr_ops;
+	for (i = 0; i < t->nr; i++) {
+		if (col_present(t, i))
+			op_init(&s->op[s->nr_ops++], t->src ? &t->src[i] : NULL, i);
+	}
+	s->ops[t->id].nr = s->nr_ops - s->ops[t->id].first;
+	return s->ops[t->id].nr;
 }
 
 void ktd_table_begin(struct ktd_sink *s, const struct ktd_table *t)
@@ -147,7 +170,7 @@ void ktd_table_begin(struct ktd_sink *s, const struct ktd_table *t)
 		s->full = true;
 		return;
 	}
-	ktd_mp_array(&mp, cols_present(t));
+	ktd_mp_array(&mp, find_ops(s, t));
 	for (i = 0; i < t->nr; i++) {
 		const char *name = col_name(t, i);
 
@@ -162,8 +185,11 @@ void ktd_table_begin(struct ktd_sink *s, const struct ktd_table *t)
 
 struct ktd_row *ktd_row_begin(struct ktd_sink *s, const struct ktd_table *t)
 {
+	unsigned int i;
+
 	memset(s->row.base, 0, sizeof(s->row.base));
-	memset(s->row.val, 0, t->nr * sizeof(s->row.val[0]));
+	for (i = 0; i < t->nr; i++)
+		s->row.val[i].type = KTD_VAL_NIL;
 	s->stat[t->id].seen++;
 	return &s->row;
 }
@@ -230,57 +256,91 @@ static void emit_number(struct ktd_mpack *mp, unsigned long addr,
 		ktd_mp_uint(mp, raw);
 }
 
-static void emit_member(struct ktd_mpack *mp, unsigned long addr,
-			const struct ktd_place *pl)
+/*
+ * Of its own, as the one below: where kernels clear all variables on the stack, the rows
+ * would pay for these at every column.
+ */
+static noinline void emit_str(struct ktd_mpack *mp, unsigned long addr, u32 size)
 {
 	char str[STR_MAX];
-	u32 len = min_t(u32, pl->size, sizeof(str));
+	u32 len = min_t(u32, size, sizeof(str));
 
-	if (pl->kind != KTD_KIND_STR) {
-		emit_number(mp, addr, pl);
-		return;
-	}
 	if (!ktd_read(str, addr, len))
 		ktd_mp_nil(mp);
 	else
 		ktd_mp_str(mp, str, strnlen(str, len));
 }
 
+static noinline void emit_symbol(struct ktd_mpack *mp, const struct ktd_col *c)
+{
+	struct ktd_place pl = {
+		.size = c->size,
+		.kind = c->size == 1 ? KTD_KIND_BOOL : KTD_KIND_UINT,
+	};
+
+	emit_number(mp, ktd_sym[c->sym - 1], &pl);
+}
+
+static void emit_member(struct ktd_mpack *mp, unsigned long base, const struct ktd_place *pl)
+{
+	if (!base)
+		ktd_mp_nil(mp);
+	else if (pl->kind == KTD_KIND_STR)
+		emit_str(mp, base + pl->off, pl->size);
+	else
+		emit_number(mp, base + pl->off, pl);
+}
+
 static void emit_col(struct ktd_mpack *mp, const struct ktd_row *r,
 		     const struct ktd_col *c, unsigned int i)
 {
-	if (!c || !c->member) {
+	if (!c || !c->member)
 		emit_val(mp, &r->val[i]);
-	} else if (ktd_have(c->member)) {
-		unsigned long base = r->base[c->base];
-		const struct ktd_place *pl = &ktd_off.place[c->member];
+	else if (ktd_have(c->member))
+		emit_member(mp, r->base[c->base], &ktd_off.place[c->member]);
+	else
+		emit_symbol(mp, c);
+}
 
-		if (base)
-			emit_member(mp, base + pl->off, pl);
+/* Bit by bit: the object is there, and its members can be read in the short way. */
+static u32 plain_bases(const struct ktd_row *r)
+{
+	u32 plain = 0, i;
+
+	for (i = 0; i < KTD_BASES_MAX; i++)
+		plain |= ktd_is_kernel(r->base[i]) << i;
+	return plain;
+}
+
+static void emit_cols(struct ktd_mpack *mp, const struct ktd_row *r, const struct ktd_table *t,
+		      const struct ktd_op *op, u32 nr)
+{
+	u32 plain = t->src ? plain_bases(r) : 0;
+	const struct ktd_op *end = op + nr;
+	u64 v;
+
+	pagefault_disable();
+	for (; op < end && !mp->full; op++) {
+		/* most of them */
+		if (op->size && plain & BIT(op->base) &&
+		    ktd_read_plain(&v, r->base[op->base] + op->off, op->size))
+			ktd_mp_uint(mp, v);
 		else
-			ktd_mp_nil(mp);
-	} else {
-		struct ktd_place pl = {
-			.size = c->size,
-			.kind = c->size == 1 ? KTD_KIND_BOOL : KTD_KIND_UINT,
-		};
-
-		emit_number(mp, ktd_sym[c->sym - 1], &pl);
+			emit_col(mp, r, t->src ? &t->src[op->col] : NULL, op->col);
 	}
+	pagefault_enable();
 }
 
 bool ktd_row_end(struct ktd_sink *s, const struct ktd_table *t)
 {
 	struct ktd_mpack mp;
-	unsigned int i;
+	u32 nr;
 
 	if (!rec_begin(s, &mp))
 		goto err_full;
-	ktd_mp_array(&mp, cols_present(t));
-	for (i = 0; i < t->nr && !mp.full; i++) {
-		if (col_present(t, i))
-			emit_col(&mp, &s->row, t->src ? &t->src[i] : NULL, i);
-	}
+	nr = find_ops(s, t);
+	ktd_mp_array(&mp, nr);
+	emit_cols(&mp, &s->row, t, &s->op[s->ops[t->id].first], nr);
 	if (mp.full)
 		goto err_full;
 	rec_end(s, &mp, t->id);

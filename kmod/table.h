@@ -77,11 +77,26 @@ static inline const struct ktd_rec *ktd_rec_next(const struct ktd_rec *rec)
 	for ((rec) = (const struct ktd_rec *)(rows); (const u8 *)(rec) < (rows) + (bytes); \
 	     (rec) = ktd_rec_next(rec))
 
+/* How a column's value gets into a row, as far as this kernel decides that. */
+struct ktd_op {
+	u32	off;			/* of the member */
+	u8	col;
+	u8	base;
+	u8	size;			/* of a number for ktd_read_plain(), 0: another column */
+};
+
+#define KTD_OPS_MAX	1024		/* columns of all tables */
+
 struct ktd_sink {
 	u8	*buf;
 	size_t	pos;
 	size_t	end;
 	bool	full;			/* something did not fit */
+	struct ktd_op	op[KTD_OPS_MAX];	/* columns that this kernel has, by table */
+	u16	nr_ops;
+	struct {
+		u16	first, nr;	/* in op; 0: not looked up yet */
+	} ops[KTD_TBL_MAX];
 	struct {
 		u32	rows;		/* data rows written */
 		u32	seen;		/* objects met */
