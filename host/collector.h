@@ -6,8 +6,9 @@
 #include "snapshot.h"
 #include "util.h"
 
-#define MAX_SESSIONS		64	/* connections at once */
-#define MAX_SESSIONS_PER_SOURCE	16
+/* With a socket and a file of map contents for each 1024 descriptors are enough. */
+#define MAX_SESSIONS		384	/* connections at once */
+#define MAX_SESSIONS_PER_SOURCE	288	/* all guests of AF_VSOCK are one source */
 #define MAX_IN_PROGRESS		4	/* unfinished snapshots per connection */
 #define MAX_BYTES_FACTOR	4	/* all snapshots in progress: times --max-bytes */
 #define MAX_ORPHANS		64	/* unfinished snapshots without connection */
