@@ -27,10 +27,10 @@ STREAMS = {"small": os.path.join(BENCH, "stream"), "zoo": os.path.join(BENCH, "s
 SNAPSHOT = "echo >/sys/module/ktdump/parameters/snapshot"
 
 
-def snapshot(r, to):
+def snapshot(r, to, params=""):
     """What a collector would get of the scheduler as it is now, in a file of the guest."""
-    # Nobody listens there. Arenas are out: bpftool shows no page.
-    r.insmod(ROOMY + " max_arena_pages=0 port=1")
+    # Nobody listens there.
+    r.insmod(f"{ROOMY} port=1 {params}")
     r.g.sh(SNAPSHOT)
     r.g.wait_for(f"cat /dev/ktdump >{to}", timeout=120)
     r.rmmod()
@@ -50,12 +50,25 @@ def clock(g, command):
     return (int(after) - int(before)) * 1000
 
 
-def test_bpftool(ctx):
-    """Instructions for a leaf of the map zoo: bpftool -j map dump, and what its maps add to a report."""
-    files = with_libraries(os.path.join(ctx.build, "bin", "ktcollect"), "/bin/ktcollect")
-    os.makedirs(BENCH, exist_ok=True)
-    collect = ("--record", STREAMS["small"], "--btf-cache", "none")
-    with Zoo(ctx, insmod=False, files=files, collect=collect, **clocked()) as r:
+def build_plain(ctx):
+    subprocess.run(["make", "-s", "-C", os.path.join(REPO, "selftests"), "mpjson"], check=True)
+    return os.path.join(BENCH, "mpjson")
+
+
+def spread(ratios):
+    ratios = sorted(ratios)
+    return {"ratio": statistics.median(ratios), "lowest": ratios[0], "highest": ratios[-1]}
+
+
+def in_words(ratio):
+    return f"{ratio['ratio']:.3f} ({ratio['lowest']:.3f} to {ratio['highest']:.3f})"
+
+
+def test_guest(ctx):
+    """The map zoo in a guest: beside bpftool -j map dump by the leaf, beside a plain pass by the byte."""
+    files = {**with_libraries(os.path.join(ctx.build, "bin", "ktcollect"), "/bin/ktcollect"),
+             **with_libraries(build_plain(ctx), "/bin/mpjson")}
+    with Zoo(ctx, insmod=False, files=files, collect=("--record", STREAMS["small"], "--btf-cache", "none"), **clocked()) as r:
         r.scheduler("/simple.bpf.o")
         snapshot(r, "/tmp/without")
         r.insmod(ROOMY)
@@ -65,7 +78,9 @@ def test_bpftool(ctx):
         r.g.sh(f"kill {r.pids['run']}")
         r.ended()
         facts = r.fill()
-        snapshot(r, "/tmp/with")
+        # bpftool shows no page of an arena.
+        snapshot(r, "/tmp/with", "max_arena_pages=0")
+        snapshot(r, "/tmp/whole")
         # The maps stay, and what runs now is not in the hands of the zoo's scheduler.
         r.insmod(ROOMY)
         report, _ = r.fail(whole=False, schemas=False)
@@ -73,33 +88,36 @@ def test_bpftool(ctx):
         # In one process; it would end at the first map that it cannot read to its end.
         r.g.sh(f"echo version >/tmp/nothing; for i in {' '.join(ids)}; do bpftool -j map dump id $i >/dev/null 2>&1 && "
                "echo map dump id $i; done >/tmp/batch", timeout=120)
-        dumped = int(r.g.sh("wc -l </tmp/batch"))
+        dumped, size = int(r.g.sh("wc -l </tmp/batch")), int(r.g.sh("wc -c </tmp/whole"))
         collect = "ktcollect -q --btf-cache none -o /dev/null /tmp/"
         commands = {"bpftool": "bpftool -j batch file /tmp/batch", "bpftool alone": "bpftool -j batch file /tmp/nothing",
-                    "ktcollect": collect + "with", "ktcollect alone": collect + "without"}
+                    "ktcollect": collect + "with", "ktcollect alone": collect + "without",
+                    "whole": collect + "whole", "plain": "mpjson /tmp/whole"}
         took = {name: [] for name in commands}
         for _ in range(ROUNDS):
             for name, command in commands.items():
                 took[name].append(clock(r.g, command))
         # A leaf is what both show: counted where it is looked at whether it is the same.
-        leaves, size, _ = compare_bpftool(r, report, facts)
+        leaves, json_size, _ = compare_bpftool(r, report, facts)
         r.close()
         accel = r.g.accel
     each = {tool: [(a - b) / leaves for a, b in zip(took[tool], took[tool + " alone"])] for tool in ("bpftool", "ktcollect")}
-    ratios = sorted(a / b for a, b in zip(each["ktcollect"], each["bpftool"]))
-    result = {"kernel": ctx.release, "accelerator": accel, "maps": dumped, "leaves": leaves, "instructions": took,
-              "per_leaf": {tool: statistics.median(v) for tool, v in each.items()}, "ratio": statistics.median(ratios),
-              "lowest": ratios[0], "highest": ratios[-1], "target": BPFTOOL_TARGET}
-    print(f"# {dumped} of {len(ids)} maps, {leaves} leaves, {size / 1e6:.1f} MB of JSON from bpftool")
-    for tool, v in result["per_leaf"].items():
+    leaf = {**spread(a / b for a, b in zip(each["ktcollect"], each["bpftool"])), "leaves": leaves, "maps": dumped,
+            "per_leaf": {tool: statistics.median(v) for tool, v in each.items()}, "target": BPFTOOL_TARGET}
+    byte = {**spread(a / b for a, b in zip(took["whole"], took["plain"])), "bytes": size, "target": PLAIN_TARGET}
+    print(f"# {dumped} of {len(ids)} maps, {leaves} leaves, {json_size / 1e6:.1f} MB of JSON from bpftool")
+    for tool, v in leaf["per_leaf"].items():
         print(f"# {tool:10} {v:8.0f} instructions a leaf; {statistics.median(took[tool]) / 1e6:.1f} million in all, "
               f"{statistics.median(took[tool + ' alone']) / 1e6:.1f} without these maps")
-    print(f"# ratio {result['ratio']:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}), target {BPFTOOL_TARGET}")
-    record(f"bpftool-{ctx.release}", result)
+    print(f"# a leaf beside bpftool: {in_words(leaf)}, target {BPFTOOL_TARGET}")
+    for tool, name in (("ktcollect", "whole"), ("plain", "plain")):
+        print(f"# {tool:10} {statistics.median(took[name]) / size:8.2f} instructions for a byte of {size / 1e6:.1f} MB")
+    print(f"# a byte beside a plain pass: {in_words(byte)}, target {PLAIN_TARGET}", flush=True)
+    record(f"host-{ctx.release}", {"kernel": ctx.release, "accelerator": accel, "instructions": took, "bpftool": leaf, "plain": byte})
 
 
-test_bpftool.timeout = 900
-test_bpftool.perf = False
+test_guest.timeout = 900
+test_guest.perf = False
 
 
 def median_of(costs, what):
@@ -110,7 +128,7 @@ def test_plain(ctx):
     """Streams to JSON, by the byte: ktcollect, and a program that only unpacks and prints."""
     if not ktcost.can_count():
         ctx.skip("valgrind is not there to count instructions")
-    subprocess.run(["make", "-s", "-C", os.path.join(REPO, "selftests"), "mpjson"], check=True)
+    plain = build_plain(ctx)
     result = {"target": PLAIN_TARGET, "streams": {}}
     print(f"# {'stream':8} {'MB':>6} {'':9} {'instr./byte':>11} {'MB/s':>6} {'peak MB':>8} {'ratio':>6}  target {PLAIN_TARGET}")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as tmp:
@@ -124,7 +142,7 @@ def test_plain(ctx):
         for name, path in streams.items():
             size = os.path.getsize(path)
             commands = {"ktcollect": [os.path.join(ctx.build, "bin", "ktcollect"), "-q", "--btf-cache", "none", "-o", null, path],
-                        "plain": [os.path.join(BENCH, "mpjson"), path]}
+                        "plain": [plain, path]}
             one = result["streams"][name] = {"bytes": size}
             costs = {tool: [] for tool in commands}
             for _ in range(ROUNDS):
