@@ -21,12 +21,11 @@ from _results import PATH, record
 
 ROUNDS = 5
 TARGET = 1.3
-MIB = 1 << 20
 
 DIMENSIONS = {
     "entries": ("hash entries", _streams.entries, (100, 1000, 10000, 100000, 1000000)),
     "pages": ("arena pages", _streams.pages, (1, 16, 256, 4096, 16384)),
-    "tasks": ("tasks", _streams.tasks, (100, 1000, 10000)),
+    "tasks": ("tasks", _streams.tasks, (100, 300, 1000, 3000, 10000)),
     "dsqs": ("DSQs", _streams.dsqs, (1, 10, 100, 1000, 4000)),
 }
 GUESTS = (1, 4, 16, 64, 256)
@@ -112,9 +111,9 @@ def per_unit(sizes, costs):
     none, *rest = map(medians, costs)
     out = {}
     for n, (instructions, cpu, peak) in zip(sizes, rest):
-        # Below that the machine's own unrest is what is measured; memory comes in pages.
+        # Below that it is the machine's unrest that is measured, and the peak of whoever started it.
         ns = (cpu - none[1]) / n * 1e9 if cpu > 1.5 * none[1] else None
-        size = (peak - none[2]) / n if peak - none[2] >= MIB else None
+        size = (peak - none[2]) / n if peak > 1.5 * none[2] else None
         out[n] = ((instructions - none[0]) / n, ns, size)
     return out
 

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 
-# A process begins with the peak of the one that it was forked from, so that must be a small one.
+# A process begins with the peak of the one that it was forked from, so that must be a small
+# one. No peak is lower than what this one takes (11 MB).
 MEASURE = """
 import os, subprocess, sys, time
 started = time.monotonic()
