@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cast_impl.h"
+#include "crc32c.h"
 
 const char *cast_name_at(const struct btf *btf, uint32_t off)
 {
@@ -145,15 +146,6 @@ bool cast_element_at(struct walk *w, const struct btf *btf, uint32_t *id, uint64
 }
 /* -------------------------------------------------------------- names of the kernel */
 
-static uint32_t hash_name(const char *s, size_t len)
-{
-	uint32_t h = 2166136261U;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)s[i]) * 16777619U;
-	return h;
-}
-
 static bool is_indexed(const struct btf_type *t)
 {
 	return t && t->name_off && (cast_is_composite(t) || btf_kind(t) == BTF_KIND_FUNC);
@@ -180,7 +172,7 @@ int cast_names_build(struct name_index *x, const struct btf *btf)
 		if (!is_indexed(t))
 			continue;
 		s = cast_name_at(btf, t->name_off);
-		b = &x->bucket[hash_name(s, strlen(s)) & x->mask];
+		b = &x->bucket[crc32c(0, s, strlen(s)) & x->mask];
 		x->next[id] = *b;
 		*b = id;
 	}
@@ -195,7 +187,7 @@ uint32_t cast_names_find(const struct name_index *x, const char *s, size_t len,
 
 	if (!x->btf)
 		return 0;
-	for (id = x->bucket[hash_name(s, len) & x->mask]; id; id = x->next[id]) {
+	for (id = x->bucket[crc32c(0, s, len) & x->mask]; id; id = x->next[id]) {
 		const struct btf_type *t = btf__type_by_id(x->btf, id);
 		const char *name = cast_name_at(x->btf, t->name_off);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <stdbool.h>
+#include <string.h>
 
 #include "crc32c.h"
 
@@ -18,12 +18,37 @@ static void __attribute__((constructor)) fill_table(void)
 	}
 }
 
-uint32_t crc32c(uint32_t crc, const void *data, size_t len)
+/* sparse does not know what it is made of. */
+#if defined(__x86_64__) && !defined(__CHECKER__)
+#define HAVE_INSTRUCTION
+/* The polynomial has an instruction, which takes eight bytes in the time of one. */
+static __attribute__((target("sse4.2"))) uint32_t by_instruction(uint32_t crc, const uint8_t *p,
+								 size_t len)
 {
-	const uint8_t *p = data;
+	uint64_t c = crc, word;
 
-	crc = ~crc;
+	for (; len >= sizeof(word); len -= sizeof(word), p += sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		c = __builtin_ia32_crc32di(c, word);
+	}
+	for (crc = c; len; len--)
+		crc = __builtin_ia32_crc32qi(crc, *p++);
+	return crc;
+}
+#endif
+
+static uint32_t by_table(uint32_t crc, const uint8_t *p, size_t len)
+{
 	while (len--)
 		crc = (crc >> 8) ^ table[(crc ^ *p++) & 0xff];
-	return ~crc;
+	return crc;
+}
+
+uint32_t crc32c(uint32_t crc, const void *data, size_t len)
+{
+#ifdef HAVE_INSTRUCTION
+	if (__builtin_cpu_supports("sse4.2"))
+		return ~by_instruction(~crc, data, len);
+#endif
+	return ~by_table(~crc, data, len);
 }

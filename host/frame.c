@@ -60,9 +60,9 @@ static bool fill_up_to(struct frame_reader *r, size_t want, const uint8_t **data
 int frame_reader_next(struct frame_reader *r, const uint8_t **data, size_t *len,
 		      struct frame *ret)
 {
+	const uint8_t *payload = r->buf + sizeof(struct ktd_frame_hdr);
 	struct ktd_frame_hdr h;
-	uint32_t crc;
-	size_t total;
+	uint32_t crc, size;
 	int err;
 
 	if (r->error)
@@ -76,13 +76,19 @@ int frame_reader_next(struct frame_reader *r, const uint8_t **data, size_t *len,
 	if (err)
 		return err;
 
-	total = sizeof(h) + le32toh(h.len);
-	if (!fill_up_to(r, total, data, len))
+	size = le32toh(h.len);
+	if (r->fill == sizeof(h) && size <= *len) {
+		/* It is whole where it is: no copy. */
+		payload = *data;
+		*data += size;
+		*len -= size;
+	} else if (!fill_up_to(r, sizeof(h) + size, data, len)) {
 		return 0;
+	}
 
 	crc = le32toh(h.crc);
 	h.crc = 0;
-	if (crc32c(crc32c(0, &h, sizeof(h)), r->buf + sizeof(h), le32toh(h.len)) != crc)
+	if (crc32c(crc32c(0, &h, sizeof(h)), payload, size) != crc)
 		return fail(r, -EBADMSG, "checksum does not match");
 	if (le32toh(h.seq) != r->next_seq)
 		return fail(r, -EILSEQ, "sequence number %u where %u was due", le32toh(h.seq),
@@ -91,12 +97,12 @@ int frame_reader_next(struct frame_reader *r, const uint8_t **data, size_t *len,
 	*ret = (struct frame){
 		.type = h.type,
 		.table = le16toh(h.table),
-		.len = le32toh(h.len),
+		.len = size,
 		.snapshot = le32toh(h.snapshot),
-		.payload = r->buf + sizeof(h),
+		.payload = payload,
 	};
 	r->next_seq++;
-	r->offset += total;
+	r->offset += sizeof(h) + size;
 	r->fill = 0;
 	return 1;
 }

@@ -13,7 +13,7 @@ struct frame {
 	uint16_t table;
 	uint32_t len;
 	uint32_t snapshot;
-	const uint8_t *payload;	/* valid until the next call of the reader */
+	const uint8_t *payload;	/* the reader's or in its caller's data: valid until the next call */
 };
 
 struct frame_reader {

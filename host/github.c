@@ -87,6 +87,13 @@ static void append_summary(const char *file, yyjson_val *report, const char *pat
 		log_warn("cannot write the summary %s: %s", file, strerror(errno));
 }
 
+bool github_listens(void)
+{
+	const char *summary = getenv("GITHUB_STEP_SUMMARY");
+
+	return getenv("GITHUB_ACTIONS") || (summary && *summary);
+}
+
 void github_announce(yyjson_val *report, const char *path, const char *headline)
 {
 	const char *summary = getenv("GITHUB_STEP_SUMMARY");

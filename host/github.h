@@ -3,7 +3,11 @@
 #ifndef KTC_GITHUB_H
 #define KTC_GITHUB_H
 
+#include <stdbool.h>
 #include <yyjson.h>
+
+/* False: github_announce() would do nothing. */
+bool github_listens(void);
 
 /*
  * GITHUB_ACTIONS: an ::error line on standard error. GITHUB_STEP_SUMMARY: a table is

@@ -195,6 +195,25 @@ static void put_escaped(struct jsonw *w, unsigned char c)
 	put(w, buf, sizeof(buf));
 }
 
+/* How many bytes from there on need neither an escape nor a look at their UTF-8. */
+static inline size_t plain_run(const char *s, size_t len)
+{
+	const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
+	size_t i = 0;
+
+	/* Eight at once: a byte that may be special leaves its top bit set. */
+	for (uint64_t v, quote, slash; len - i >= sizeof(v); i += sizeof(v)) {
+		memcpy(&v, s + i, sizeof(v));
+		quote = v ^ ones * '"';
+		slash = v ^ ones * '\\';
+		if ((v | (v - ones * 0x20) | (quote - ones) | (slash - ones)) & tops)
+			break;
+	}
+	while (i < len && (signed char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
+		i++;
+	return i;
+}
+
 /* A string of the document or of the guest, with its quotes. */
 static void put_text(struct jsonw *w, const char *s, size_t len)
 {
@@ -202,13 +221,13 @@ static void put_text(struct jsonw *w, const char *s, size_t len)
 
 	put_char(w, '"');
 	while (i < len) {
-		unsigned char c = s[i];
+		unsigned char c;
 		size_t n;
 
-		if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-			i++;
-			continue;
-		}
+		i += plain_run(s + i, len - i);
+		if (i == len)
+			break;
+		c = s[i];
 		n = utf8_len((const unsigned char *)s + i, len - i);
 		if (n > 1) {
 			i += n;
@@ -330,56 +349,65 @@ void jsonw_real(struct jsonw *w, double v)
 		put(w, "null", 4);
 }
 
-void jsonw_hex(struct jsonw *w, const uint8_t *data, size_t len)
+/*
+ * What a byte becomes, of a size that is copied at once: what is too much will be
+ * overwritten.
+ */
+static char hex_of[256][4];
+static struct {
+	char text[7];
+	uint8_t len;
+} number_of[256];
+
+static void __attribute__((constructor)) fill_bytes(void)
 {
 	static const char digits[] = "0123456789abcdef";
-	char buf[3 * 512];
 
+	for (unsigned int i = 0; i < 256; i++) {
+		memcpy(hex_of[i], (char []){ digits[i >> 4], digits[i & 15], ' ', 0 }, 4);
+		number_of[i].len = sprintf(number_of[i].text, "%u, ", i);
+	}
+}
+
+#define BYTES_AT_ONCE	1024	/* their text fits twice into the buffer */
+
+void jsonw_hex(struct jsonw *w, const uint8_t *data, size_t len)
+{
 	if (!begin(w))
 		return;
 	put_char(w, '"');
 	while (len) {
-		size_t n = len < 512 ? len : 512;
-		char *p = buf;
+		size_t n = len < BYTES_AT_ONCE ? len : BYTES_AT_ONCE;
+		char *p = jsonw_reserve(w, 8 * BYTES_AT_ONCE);
 
-		for (size_t i = 0; i < n; i++) {
-			*p++ = digits[data[i] >> 4];
-			*p++ = digits[data[i] & 15];
-			*p++ = ' ';
-		}
+#pragma GCC unroll 8
+		for (size_t i = 0; i < n; i++, p += 3)
+			memcpy(p, hex_of[data[i]], 4);
 		data += n;
 		len -= n;
 		/* No blank behind the last one. */
-		put(w, buf, p - buf - !len);
+		end_value(w, len ? p : p - 1);
 	}
 	put_char(w, '"');
 }
 
 void jsonw_bytes(struct jsonw *w, const uint8_t *data, size_t len)
 {
-	char buf[5 * 512];
-
 	if (!begin(w))
 		return;
 	put_char(w, '[');
 	while (len) {
-		size_t n = len < 512 ? len : 512;
-		char *p = buf;
+		size_t n = len < BYTES_AT_ONCE ? len : BYTES_AT_ONCE;
+		char *p = jsonw_reserve(w, 8 * BYTES_AT_ONCE);
 
+#pragma GCC unroll 8
 		for (size_t i = 0; i < n; i++) {
-			uint8_t v = data[i];
-
-			if (v >= 100)
-				*p++ = '0' + v / 100;
-			if (v >= 10)
-				*p++ = '0' + v / 10 % 10;
-			*p++ = '0' + v % 10;
-			*p++ = ',';
-			*p++ = ' ';
+			memcpy(p, &number_of[data[i]], 8);
+			p += number_of[data[i]].len;
 		}
 		data += n;
 		len -= n;
-		put(w, buf, p - buf - (len ? 0 : 2));
+		end_value(w, len ? p : p - 2);
 	}
 	put_char(w, ']');
 }

@@ -90,6 +90,12 @@ static int sync_directory_of(const char *path)
 	return fd < 0 || fsync(fd) ? -errno : 0;
 }
 
+/* Somebody is told what is in the reports. For all others the summary costs too much. */
+static bool summary_wanted(const struct collector *c)
+{
+	return c->opts->text || c->opts->junit || github_listens();
+}
+
 /*
  * Readers see the old file, the new file or none, never a part of it. A device or a pipe
  * is written to: a file in its place would be no favour (/dev/null least of all).
@@ -119,7 +125,7 @@ static int write_file(const struct collector *c, const char *path, const struct 
 		return -ENOMEM;
 	}
 	setvbuf(f, NULL, _IOFBF, 256 * 1024);
-	err = report_write(s, &form, f, ret);
+	err = report_write(s, &form, f, summary_wanted(c) ? ret : NULL);
 	if (!err && (fflush(f) || (!special && fsync(fd))))
 		err = -errno;
 	if (fclose(f) && !err)
@@ -318,7 +324,8 @@ static void tell(struct collector *c, const struct snapshot *s, struct written *
 	w->due = true;
 	if (!snapshot_is(s, "demand")) {
 		c->nr_failures++;
-		github_announce(summary->report, w->path, summary->headline);
+		if (summary_wanted(c))
+			github_announce(summary->report, w->path, summary->headline);
 		if (c->opts->junit)
 			remember_failure(w, summary);
 	}

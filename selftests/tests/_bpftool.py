@@ -5,8 +5,9 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import zlib
+
+from _common import with_libraries
 
 
 def files(ctx):
@@ -14,11 +15,7 @@ def files(ctx):
     tool = shutil.which("bpftool")
     if not tool:
         ctx.skip("the build root has no bpftool")
-    out = {"/bin/bpftool": os.path.realpath(tool)}
-    text = subprocess.run(["ldd", tool], stdout=subprocess.PIPE, text=True, check=True).stdout
-    for path in re.findall(r"(/\S+) \(0x", text):
-        out[path] = os.path.realpath(path)
-    return out
+    return with_libraries(tool, "/bin/bpftool")
 
 
 class Pairs(dict):

@@ -2,6 +2,7 @@
 """What guest tests of the module and the collector share."""
 import os
 import re
+import subprocess
 import sys
 import time
 
@@ -33,6 +34,15 @@ def wait_host(what, timeout, text):
             return value
         assert time.monotonic() < end, f"{text}: nothing after {timeout} s"
         time.sleep(0.05)
+
+
+def with_libraries(tool, at):
+    """A program of the build root at this place of a guest, for Guest(files=...)."""
+    out = {at: os.path.realpath(tool)}
+    text = subprocess.run(["ldd", tool], stdout=subprocess.PIPE, text=True, check=True).stdout
+    for path in re.findall(r"(/\S+) \(0x", text):
+        out[path] = os.path.realpath(path)
+    return out
 
 
 def check(path):

@@ -1,22 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The collector's AF_VSOCK side: it runs in the guest, the module reaches it by loopback."""
 import os
-import re
-import subprocess
 
-from _common import check, exit_line, not_cut
-
-
-def with_libraries(binary):
-    """files= for a program and what it is linked with, at their own places."""
-    out = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
-    return {path: os.path.realpath(path) for path in re.findall(r"(/\S+) \(0x", out)}
+from _common import check, exit_line, not_cut, with_libraries
 
 
 def test_af_vsock(ctx):
     """ktcollect --vsock-cid admits the guest it was told to, by AF_VSOCK, and no other."""
     collect = os.path.join(ctx.build, "bin", "ktcollect")
-    with ctx.guest(files={"/bin/ktcollect": collect, **with_libraries(collect)}) as g:
+    with ctx.guest(files=with_libraries(collect, "/bin/ktcollect")) as g:
         # CID 1 is this machine itself.
         g.start("ktcollect --vsock-cid 77 -o /tmp/other.json --timeout 20 -v", log="/tmp/other")
         g.wait_for("grep -q listening /tmp/other")

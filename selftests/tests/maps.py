@@ -9,14 +9,13 @@ import json
 import os
 import re
 import struct
-import subprocess
-import sys
 import time
 
 from guest import HostStall
 import _bpftool as bpftool
 import _zoo as z
 from _common import Rig, exit_line, wait_host
+import ktcost
 from robust import Proxy, socket_guest
 from _zoo import Diff, seed, small, small_raw, u32
 
@@ -633,16 +632,12 @@ def wire_bytes(path):
 def replay(ctx, record, out, cache):
     """The report made anew from a recorded stream, and what that took: (path, seconds, peak MB)."""
     os.makedirs(out)
-    argv = [os.path.join(ctx.build, "bin", "ktcollect"), "--btf-cache", cache, "-o", out + "/", record]
-    # By way of a small process: a child's peak counts from the fork, and this one is large.
-    code = "import resource as r, subprocess as s, sys, time; t = time.monotonic(); p = s.run(sys.argv[1:]); " \
-           "print(time.monotonic() - t, r.getrusage(r.RUSAGE_CHILDREN).ru_maxrss); sys.exit(p.returncode)"
-    p = subprocess.run([sys.executable, "-c", code, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert p.returncode == 0, p.stderr[-2000:]
-    *paths, cost_line = p.stdout.splitlines()
-    seconds, peak = cost_line.split()
-    assert len(paths) == 1, p.stdout
-    return paths[0], float(seconds), int(peak) / 1024
+    with open(os.path.join(ctx.tmp, "again.out"), "w+") as said:
+        cost = ktcost.run([os.path.join(ctx.build, "bin", "ktcollect"), "-q", "--btf-cache", cache, "-o", out + "/", record], stdout=said)
+        said.seek(0)
+        paths = said.read().split()
+    assert len(paths) == 1, paths
+    return paths[0], cost.seconds, cost.peak / 1e6
 
 
 def same_file(a, b):

@@ -6,11 +6,11 @@ Recorded streams with a large map each are made into reports; peak memory may no
 beyond twice the map and a constant. Prints KTAP, and what was measured.
 """
 import os
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import ktcost  # noqa: E402
 import kttap  # noqa: E402
 import ktwire as kw  # noqa: E402
 
@@ -43,25 +43,12 @@ def snapshot(m, facts, pieces, **content):
     return g.stream()
 
 
-# A process begins with the peak of the one that it was forked from, so that must be a small one.
-MEASURE = """
-import os, subprocess, sys, time
-started = time.monotonic()
-p = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(p.pid, 0)
-print(os.waitstatus_to_exitcode(status), time.monotonic() - started, usage.ru_maxrss * 1024)
-"""
-
-
 def measure(stream, path):
     """Seconds and peak memory of making the report."""
     with open("stream", "wb") as f:
         f.write(stream)
-    r = subprocess.run([sys.executable, "-S", "-c", MEASURE, KTCOLLECT, "stream", "-q", "--btf-cache", "none", "-o", path],
-                       capture_output=True, text=True, timeout=300)
-    rc, took, peak = r.stdout.split()
-    assert rc == "0" and not r.stderr, r
-    return float(took), int(peak)
+    cost = ktcost.run([KTCOLLECT, "stream", "-q", "--btf-cache", "none", "-o", path])
+    return cost.seconds, cost.peak
 
 
 def large(what, stream, size):
