@@ -9,11 +9,15 @@
 #include <linux/types.h>
 #include <linux/uaccess.h>
 
+#include "faults.h"
 #include "ktdump.h"
 
 static inline bool ktd_read(void *dst, unsigned long addr, size_t len)
 {
-	return addr && !copy_from_kernel_nofault(dst, (void *)addr, len);
+	if (!addr || copy_from_kernel_nofault(dst, (void *)addr, len))
+		return false;
+	ktd_fault_read(dst, len);
+	return true;
 }
 
 /* The word at @addr, 0 when unreadable. */
@@ -98,8 +102,11 @@ static inline void ktd_walk_chain(struct ktd_walk *w, unsigned long first, u32 c
 static inline bool ktd_walk_next(struct ktd_walk *w)
 {
 	unsigned long next;
+	bool ok = ktd_read(&next, w->node, sizeof(next));
 
-	if (!ktd_read(&next, w->node, sizeof(next)) || (w->head && !next)) {
+	if (ok)
+		next = ktd_fault_next(w->head, w->node, w->steps, next);
+	if (!ok || (w->head && !next)) {
 		w->end = "fault";
 		return false;
 	}

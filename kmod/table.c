@@ -143,6 +143,7 @@ void ktd_table_begin(struct ktd_sink *s, const struct ktd_table *t)
 	struct ktd_mpack mp;
 	unsigned int i;
 
+	s->stat[t->id].headless = true;
 	if (!rec_begin(s, &mp)) {
 		s->full = true;
 		return;
@@ -154,10 +155,12 @@ void ktd_table_begin(struct ktd_sink *s, const struct ktd_table *t)
 		if (col_present(t, i))
 			ktd_mp_str(&mp, name, strlen(name));
 	}
-	if (mp.full)
+	if (mp.full) {
 		s->full = true;
-	else
-		rec_end(s, &mp, t->id);
+		return;
+	}
+	rec_end(s, &mp, t->id);
+	s->stat[t->id].headless = false;
 }
 
 struct ktd_row *ktd_row_begin(struct ktd_sink *s, const struct ktd_table *t)
@@ -274,7 +277,8 @@ bool ktd_row_end(struct ktd_sink *s, const struct ktd_table *t)
 	struct ktd_mpack mp;
 	unsigned int i;
 
-	if (!rec_begin(s, &mp))
+	/* a short row may fit where its header did not, and would be taken for one */
+	if (s->stat[t->id].headless || !rec_begin(s, &mp))
 		goto err_full;
 	ktd_mp_array(&mp, cols_present(t));
 	for (i = 0; i < t->nr && !mp.full; i++) {
