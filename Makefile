@@ -150,6 +150,10 @@ check-vm:
 check-oracle:
 	@$(IN_ROOT) selftests/run --only oracle $(TESTARGS)
 
+# Builds kernels that check themselves, once; then all guest tests on them, for hours.
+check-kernel:
+	@$(IN_ROOT) selftests/run --only kernel $(TESTARGS)
+
 # What the module costs, as ratios; not a part of check. Fetches perf, once.
 bench:
 	@$(IN_ROOT) selftests/run --only bench $(TESTARGS)
@@ -177,9 +181,10 @@ help:
 	@echo "check-unit, check-style, check-fuzz, check-vm   one kind of tests"
 	@echo "fuzz             fuzz targets for longer   (SECONDS=N of CPU time each, TARGET=NAME)"
 	@echo "check-oracle     every field of reports against memory dumps read by drgn (fetches 500 MB per kernel)"
+	@echo "check-kernel     all guest tests, and storms, on kernels with KASAN, lockdep, PREEMPT_RT (built first; hours)"
 	@echo "bench            what the loaded module costs: ratios, and build/bench/results.json"
 	@echo "clean            everything built, but not the root"
 	@echo "distclean        the root too"
 
 .PHONY: all host module modules_install man install test-build demo check check-unit \
-	check-style check-fuzz fuzz check-vm check-oracle bench clean distclean help
+	check-style check-fuzz fuzz check-vm check-oracle check-kernel bench clean distclean help

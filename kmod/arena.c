@@ -100,6 +100,10 @@ static void take_pages(struct ktd_content *ct, struct arena *a)
 		u64 start = ktd_get(range, KTD_M_RANGE_START);
 		u64 last = ktd_get(range, KTD_M_RANGE_LAST);
 
+		if (ktd_late(ct)) {
+			ktd_cut_late(ct);
+			return;
+		}
 		if (start < next || last < start || last >= a->declared) {
 			ct->error = "the tree of free ranges is broken: not all pages were met";
 			return;

@@ -149,6 +149,15 @@ static bool node_is_cursor(const struct ktd_queue_walk *w, unsigned long node)
 		       KTD_M_ENT_FLAGS) & BIT(31);
 }
 
+/* A torn list leads anywhere. What cannot be read is nobody to report. */
+static bool node_is_task(const struct ktd_queue_walk *w, unsigned long node)
+{
+	u64 pid;
+
+	return ktd_read(&pid, ktd_at(node - w->node_off, KTD_M_TASK_PID),
+			ktd_off.place[KTD_M_TASK_PID].size);
+}
+
 void ktd_walk_queue(struct ktd_capture *c, struct ktd_queue_walk *w)
 {
 	struct ktd_walk walk;
@@ -156,6 +165,7 @@ void ktd_walk_queue(struct ktd_capture *c, struct ktd_queue_walk *w)
 
 	w->seen = 0;
 	w->cursors = 0;
+	ktd_fault_walk(w->list);
 	for (ktd_walk_init(&walk, w->head, w->cap); ktd_walk_next(&walk);) {
 		if (ktd_expired(c)) {
 			walk.end = "deadline";
@@ -164,6 +174,10 @@ void ktd_walk_queue(struct ktd_capture *c, struct ktd_queue_walk *w)
 		if (node_is_cursor(w, walk.node)) {
 			w->cursors++;
 			continue;
+		}
+		if (!node_is_task(w, walk.node)) {
+			walk.end = "fault";
+			break;
 		}
 		w->seen++;
 		queue_note_task(c, w, walk.node - w->node_off);
@@ -176,6 +190,7 @@ void ktd_walk_queue(struct ktd_capture *c, struct ktd_queue_walk *w)
 				break;
 		}
 	}
+	ktd_fault_walk(NULL);
 	if (nr && !list_row(c, w, nr))
 		walk.end = "full";
 	w->end = walk.end;
@@ -279,6 +294,8 @@ static void keep_pcs(struct ktd_capture *c)
 		if (!ktd_rec_private(&c->sink, KTD_PRIVATE_PCS, c->pcs + i, nr * sizeof(u64)))
 			break;
 	}
+	if (i < c->nr_pcs)
+		ktd_missing(c, KTD_TBL_SYMBOL, "buffer full (buf_mib): addresses without names");
 }
 
 static void keep_stats(struct ktd_capture *c)
@@ -322,7 +339,7 @@ struct ktd_snapshot *ktd_capture(const struct ktd_trigger *trig)
 		return NULL;
 	}
 	s->exit = trig->exit;
-	ktd_sink_init(&c->sink, room, size);
+	ktd_sink_init(&c->sink, room, ktd_fault_room(size));
 	c->snap = s;
 	c->freeze = &s->freeze;
 	c->trig = *trig;
@@ -339,7 +356,9 @@ struct ktd_snapshot *ktd_capture(const struct ktd_trigger *trig)
 	c->jiffies = jiffies;
 	c->deadline_ns = s->freeze.start_ns + s->freeze.cap_ns;
 	ktd_fault_record();
+	ktd_fault_lie(true);
 	run_sections(c);
+	ktd_fault_lie(false);
 	ktd_fault_replay();
 	ktd_fault_slow();
 	ktd_fault_hold();

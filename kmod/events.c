@@ -51,7 +51,11 @@ void ktd_cap_events(struct ktd_capture *c)
 		return;
 	}
 	ktd_table_begin(&c->sink, &table);
-	for (i = 0; i < c->nr_scheds && !ktd_expired(c); i++) {
+	for (i = 0; i < c->nr_scheds; i++) {
+		if (ktd_expired(c)) {
+			ktd_missing(c, KTD_TBL_EVENT, "deadline reached: not all instances");
+			break;
+		}
 		r = ktd_row_begin(&c->sink, &table);
 		ktd_set_u(r, KTD_EVENT_SCHED_KVA, c->sched[i]);
 		sum_events(c->sched[i], r);

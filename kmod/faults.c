@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/io.h>
+#include <linux/minmax.h>
 #include <linux/moduleparam.h>
 #include <linux/percpu.h>
+#include <linux/pgtable.h>
+#include <linux/poison.h>
 #include <linux/smp.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
@@ -16,13 +19,12 @@
 #define HELD		0x48
 #define LOOKED		0x52
 
-int ktd_fault_no_park = -1;
 bool ktd_fault_no_beat;
 bool ktd_fault_soft_perf;
 module_param_named(soft_perf, ktd_fault_soft_perf, bool, 0444);
 MODULE_PARM_DESC(soft_perf, "fault injection, see kmod/faults.h");
 
-static int slow_ms, hold_ms, grace_ms;
+static int no_park = -1, slow_ms, hold_ms, grace_ms;
 static DEFINE_PER_CPU(bool, nmi_wanted);
 static bool half_event;
 
@@ -33,6 +35,11 @@ bool ktd_fault_nmi(void)
 	this_cpu_write(nmi_wanted, false);
 	ktd_exit_fired(0, KTD_EXIT_ERROR, "fault injection", NULL);
 	return true;
+}
+
+bool ktd_fault_ignores(int cpu)
+{
+	return no_park == cpu || no_park == -2;
 }
 
 void ktd_fault_slow(void)
@@ -170,12 +177,101 @@ void ktd_fault_half_event(void)
 		fire_nmi();
 }
 
+static size_t room;
+
+size_t ktd_fault_room(size_t size)
+{
+	return room ? min(size, room) : size;
+}
+
+static struct {
+	char		list[16], kind[8];
+	u32		at;
+	bool		on;
+	unsigned long	node, first;	/* of the list that is walked now */
+} bad;
+
+void ktd_fault_walk(const char *list)
+{
+	bad.on = list && !strcmp(list, bad.list);
+	bad.node = 0;
+}
+
+unsigned long ktd_fault_next(unsigned long head, unsigned long node, u32 steps,
+			     unsigned long next)
+{
+	if (!bad.on)
+		return next;
+	if (!steps)
+		bad.first = next;
+	if (steps == bad.at)
+		bad.node = node;
+	/* by its address: whoever comes back finds the same */
+	if (node != bad.node)
+		return next;
+	switch (bad.kind[0]) {
+	case 's':
+		return node;
+	case 'f':
+		return bad.first;
+	case 'u':
+		return PAGE_SIZE;
+	case 'p':
+		return (unsigned long)LIST_POISON1;
+	case 't':
+		return (unsigned long)ktd_fault_next;
+	default:
+		return bad.kind[0] == 'n' ? 0 : bad.kind[1] == 'e' ? head : VMALLOC_END + 1;
+	}
+}
+
+static u32 lie_every;
+static u64 lie_state, last_word;
+static bool lying;
+
+/* xorshift64 */
+static u64 random_word(void)
+{
+	lie_state ^= lie_state << 13;
+	lie_state ^= lie_state >> 7;
+	lie_state ^= lie_state << 17;
+	return lie_state;
+}
+
+void ktd_fault_lie(bool on)
+{
+	lying = on && lie_every;
+}
+
+void ktd_fault_read(void *dst, size_t len)
+{
+	size_t n = min(len, sizeof(u64)), at = 0;
+	u64 word = 0, r;
+
+	if (!lying)
+		return;
+	r = random_word();
+	if (len > sizeof(u64))
+		at = r % (len - sizeof(u64));
+	memcpy(&word, dst + at, n);
+	swap(word, last_word);
+	if (r >> 32 < U32_MAX / lie_every) {
+		/* word: what was read before, which makes circles and crossed lists */
+		const u64 lies[] = {
+			word, word, last_word ^ BIT_ULL(r % 64), last_word + 8, 0, ~0ull,
+			r % 65536, random_word(), (unsigned long)LIST_POISON1, VMALLOC_END + 1,
+		};
+
+		memcpy(dst + at, &lies[random_word() % ARRAY_SIZE(lies)], n);
+	}
+}
+
 static int fault_set(const char *val, const struct kernel_param *kp)
 {
 	int n;
 
 	if (sscanf(val, "no_park=%d", &n) == 1) {
-		ktd_fault_no_park = n;
+		no_park = n;
 	} else if (sscanf(val, "slow_ms=%d", &n) == 1 && n >= 0 && n <= 1000) {
 		slow_ms = n;
 	} else if (sscanf(val, "hold_ms=%d", &n) == 1 && n >= 0 && n <= 4000) {
@@ -188,6 +284,12 @@ static int fault_set(const char *val, const struct kernel_param *kp)
 		strscpy(replayed, "none");
 		/* filled before it is used; pairs with ktd_fault_record() */
 		smp_store_release(&replay_wanted, true);
+	} else if (sscanf(val, "room=%zu", &room) == 1) {
+		return 0;
+	} else if (sscanf(val, "walk=%15[^,],%7[^,],%u", bad.list, bad.kind, &bad.at) == 3) {
+		return 0;
+	} else if (sscanf(val, "lie=%u,%llu", &lie_every, &lie_state) == 2) {
+		lie_state |= 1;
 	} else if (sysfs_streq(val, "no_beat")) {
 		ktd_fault_no_beat = true;
 	} else if (sysfs_streq(val, "half_event")) {

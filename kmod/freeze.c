@@ -156,7 +156,7 @@ static notrace int freeze_nmi(unsigned int type, struct pt_regs *regs)
 		ktd_late_nmi++;
 		return NMI_HANDLED;
 	}
-	if (cpu == ktd_fault_no_park)
+	if (ktd_fault_ignores(cpu))
 		return NMI_HANDLED;
 	WRITE_ONCE(slot->pending, 0);
 	slot_note_regs(slot, regs);

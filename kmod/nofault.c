@@ -5,16 +5,8 @@
  * Nine of ten reads are of one number, for which copy_from_kernel_nofault() takes three
  * times as many instructions as this. Its checks are the same.
  */
-bool ktd_read(void *dst, unsigned long addr, size_t len)
+static bool read_number(void *dst, const void *src, size_t len)
 {
-	const void *src = (const void *)addr;
-
-	if (!addr)
-		return false;
-	ktd_fault_note_read(addr, len);
-	if (len > sizeof(u64) || !is_power_of_2(len) || !ktd_is_kernel(addr))
-		return !copy_from_kernel_nofault(dst, src, len);
-
 	pagefault_disable();
 	switch (len) {
 	case 8:
@@ -36,4 +28,21 @@ bool ktd_read(void *dst, unsigned long addr, size_t len)
 err_fault:
 	pagefault_enable();
 	return false;
+}
+
+bool ktd_read(void *dst, unsigned long addr, size_t len)
+{
+	const void *src = (const void *)addr;
+	bool ok;
+
+	if (!addr)
+		return false;
+	ktd_fault_note_read(addr, len);
+	if (len <= sizeof(u64) && is_power_of_2(len) && ktd_is_kernel(addr))
+		ok = read_number(dst, src, len);
+	else
+		ok = !copy_from_kernel_nofault(dst, src, len);
+	if (ok)
+		ktd_fault_read(dst, len);
+	return ok;
 }

@@ -48,6 +48,7 @@ static __always_inline bool ktd_read_plain(u64 *v, unsigned long addr, u32 size)
 		__get_kernel_nofault(&half, src, u32, err_fault);
 		*v = half;
 	}
+	ktd_fault_read(v, size);
 	return true;
 
 err_fault:
@@ -136,8 +137,11 @@ static inline void ktd_walk_chain(struct ktd_walk *w, unsigned long first, u32 c
 static inline bool ktd_walk_next(struct ktd_walk *w)
 {
 	unsigned long next;
+	bool ok = ktd_read(&next, w->node, sizeof(next));
 
-	if (!ktd_read(&next, w->node, sizeof(next)) || (w->head && !next)) {
+	if (ok)
+		next = ktd_fault_next(w->head, w->node, w->steps, next);
+	if (!ok || (w->head && !next)) {
 		w->end = "fault";
 		return false;
 	}

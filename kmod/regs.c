@@ -70,4 +70,6 @@ void ktd_cap_regs(struct ktd_capture *c)
 		if (ktd_expired(c))
 			break;
 	}
+	if (c->sink.stat[KTD_TBL_CPU].seen < num_possible_cpus())
+		ktd_missing(c, KTD_TBL_CPU, "deadline reached: not all CPUs");
 }

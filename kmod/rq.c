@@ -100,8 +100,10 @@ void ktd_cap_rq(struct ktd_capture *c)
 	}
 	ktd_table_begin(&c->sink, &rq_table);
 	for_each_possible_cpu(cpu) {
-		if (ktd_expired(c))
+		if (ktd_expired(c)) {
+			ktd_missing(c, KTD_TBL_RQ, "deadline reached: not all run queues");
 			break;
+		}
 		capture_rq(c, cpu);
 	}
 }

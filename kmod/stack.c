@@ -3,7 +3,10 @@
  * Kernel stacks of the tasks that wait longest. Unwinding is the dearest thing
  * done while parked, so it comes last and is bounded by max_stacks.
  */
+#include <linux/magic.h>
+#include <linux/sched.h>
 #include <linux/stacktrace.h>
+#include <asm/switch_to.h>
 
 #include "capture.h"
 
@@ -46,6 +49,21 @@ static u32 find_oldest(struct ktd_capture *c, u32 *waiting)
 }
 
 /*
+ * The unwinder trusts the task that it is given, but this one comes from a list that
+ * may be torn: it must have a stack, with the mark at its end, and sleep on it.
+ */
+static bool can_be_unwound(unsigned long kva)
+{
+	const struct task_struct *p = (const struct task_struct *)kva;
+	unsigned long stack = ktd_read_ul((unsigned long)&p->stack);
+	unsigned long sp = ktd_read_ul((unsigned long)&p->thread.sp);
+
+	return IS_ALIGNED(kva | stack | sp, sizeof(long)) &&
+	       ktd_read_ul(stack) == STACK_END_MAGIC && sp > stack &&
+	       sp - stack <= THREAD_SIZE - sizeof(struct inactive_task_frame);
+}
+
+/*
  * stack_trace_save_tsk() pins the stack and walks without locks; the x86
  * unwinder refuses a task that is on a CPU, whose registers regs.c has.
  */
@@ -57,6 +75,10 @@ static void capture_stack(struct ktd_capture *c, const struct ktd_task *t)
 
 	if (ktd_get(t->kva, KTD_M_TASK_ON_CPU))
 		return;
+	if (!can_be_unwound(t->kva)) {
+		ktd_missing(c, KTD_TBL_STACK, "a task without a stack to trust");
+		return;
+	}
 	nr = stack_trace_save_tsk((struct task_struct *)t->kva, pcs, KTD_STACK_DEPTH, 0);
 	if (!nr)
 		return;

@@ -166,6 +166,7 @@ void ktd_table_begin(struct ktd_sink *s, const struct ktd_table *t)
 	struct ktd_mpack mp;
 	unsigned int i;
 
+	s->stat[t->id].headless = true;
 	if (!rec_begin(s, &mp)) {
 		s->full = true;
 		return;
@@ -177,10 +178,12 @@ void ktd_table_begin(struct ktd_sink *s, const struct ktd_table *t)
 		if (col_present(t, i))
 			ktd_mp_str(&mp, name, strlen(name));
 	}
-	if (mp.full)
+	if (mp.full) {
 		s->full = true;
-	else
-		rec_end(s, &mp, t->id);
+		return;
+	}
+	rec_end(s, &mp, t->id);
+	s->stat[t->id].headless = false;
 }
 
 struct ktd_row *ktd_row_begin(struct ktd_sink *s, const struct ktd_table *t)
@@ -336,7 +339,8 @@ bool ktd_row_end(struct ktd_sink *s, const struct ktd_table *t)
 	struct ktd_mpack mp;
 	u32 nr;
 
-	if (!rec_begin(s, &mp))
+	/* a short row may fit where its header did not, and would be taken for one */
+	if (s->stat[t->id].headless || !rec_begin(s, &mp))
 		goto err_full;
 	nr = find_ops(s, t);
 	ktd_mp_array(&mp, nr);

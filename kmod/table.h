@@ -101,6 +101,7 @@ struct ktd_sink {
 		u32	rows;		/* data rows written */
 		u32	seen;		/* objects met */
 		u32	dropped;	/* rows that did not fit */
+		bool	headless;	/* nor did the header row */
 		u64	bytes;
 		u64	ns;
 	} stat[KTD_TBL_MAX];

@@ -116,7 +116,6 @@ def test_guest(ctx):
 
 
 test_guest.timeout = 900
-test_guest.perf = False
 
 
 def median_of(costs, what):
@@ -158,4 +157,3 @@ def test_plain(ctx):
 
 
 test_plain.timeout = 600
-test_plain.perf = False

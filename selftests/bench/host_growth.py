@@ -154,4 +154,3 @@ def test_growth(ctx):
 
 
 test_growth.timeout = 900
-test_growth.perf = False

@@ -8,6 +8,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "unit"))
 import check_report  # noqa: E402
+import guest  # noqa: E402
 from guest import HostStall  # noqa: E402
 
 # Emulated CPUs on a busy machine take long to arrive.
@@ -27,7 +28,7 @@ def exit_line(out):
 
 def wait_host(what, timeout, text):
     """Waits on the host until what() is true and returns its value."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * guest.pace
     while True:
         value = what()
         if value:

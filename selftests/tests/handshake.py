@@ -79,6 +79,10 @@ class Snapshot:
         if table != "end":
             self.bytes += len(payload)
 
+    def check_end(self):
+        end = self.tables["end"][0]
+        assert (end["rows"], end["bytes"]) == (self.rows, self.bytes), (end, self.rows, self.bytes)
+
     def blobs(self):
         """Bytes by hash; pieces must come in order and without gaps."""
         found = {}
@@ -96,8 +100,8 @@ class Peer:
     a hash is wanted.  Whole snapshots are in .done, all that began in .begun.
     """
 
-    def __init__(self, g, on_offer=None):
-        self.on_offer = on_offer or want_all
+    def __init__(self, g, on_offer=None, snapshot=Snapshot):
+        self.on_offer, self.snapshot = on_offer or want_all, snapshot
         self.done, self.begun, self.offers, self.errors = [], [], 0, []
         self.conns, self.hello = [], None
         self.ack = True
@@ -156,7 +160,7 @@ class Peer:
                 send(ktwire.HELLO)
                 continue
             if kind == ktwire.BEGIN:
-                snap = Snapshot(nr)
+                snap = self.snapshot(nr)
                 self.begun.append(snap)
             assert nr == snap.nr, (nr, snap.nr)
             snap.order.append((kind, NAMES.get(table, table)))
@@ -167,8 +171,7 @@ class Peer:
                 continue
             snap.add(NAMES[table], payload)
             if kind == ktwire.END:
-                end = snap.tables["end"][0]
-                assert (end["rows"], end["bytes"]) == (snap.rows, snap.bytes), (end, snap.rows, snap.bytes)
+                snap.check_end()
                 self.done.append(snap)
                 if self.ack:
                     send(ktwire.ACK, 0, snap.nr)

@@ -14,9 +14,9 @@ import time
 from guest import HostStall
 import _bpftool as bpftool
 import _zoo as z
-from _common import Rig, exit_line, wait_host
+from _common import Rig, all_parked, exit_line, wait_host
 import ktcost
-from robust import Proxy, socket_guest
+from robust import FAULT, Proxy, faults, released, socket_guest
 from _zoo import Diff, seed, small, small_raw, u32
 
 # Emulated CPUs copy slowly: the longest freeze that there is.
@@ -831,3 +831,17 @@ def test_again(ctx):
             assert cut <= late(report), f"round {i}: {cut}"
             print(f"# round {i}: {cost(report)}, {len(cut)} cut", flush=True)
             r.close(name=f"zoo{i}")
+
+
+def test_lies(ctx):
+    """Every so many words that are read are false: a whole stream nevertheless, a report, no fault."""
+    with Zoo(ctx, "max_arena_pages=64 max_map_entries=200", files=faults(ctx)) as r:
+        r.fill()
+        tries = [(every, seed) for every in (3, 10, 50, 300, 3000) for seed in range(1, 9)]
+        for every, seed in tries:
+            r.g.sh(f"echo lie={every},{seed} >{FAULT}; echo fire >{FAULT}")
+            # What lies tell about each other is nobody's rule, but the form is.
+            released(r.report(whole=False, schemas=False))
+        r.g.sh(f"echo lie=0,0 >{FAULT}; echo fire >{FAULT}")
+        all_parked(r.report(whole=False))
+        r.close()

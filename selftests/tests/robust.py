@@ -550,6 +550,113 @@ def test_no_park(ctx):
         all_parked(r.report())
 
 
+def released(report):
+    """The stream has its end, and nobody stood still for longer than is allowed."""
+    kt = report["ktdump"]
+    f = kt["freeze"]
+    assert kt["incomplete"] is False, kt["missing"]
+    if f["held_ns"] > 2 * f["cap_ns"]:
+        raise HostStall(f"held for too long: {f}")
+    assert f["gave_up"] == 0 and f["cpus_parked"] == f["cpus_targeted"] - len(f["cpus_missing"]), f
+
+
+# Where the third node of a list leads, and how the walk over it ends.
+ASTRAY = {"null": "fault", "self": "loop", "first": "loop", "head": "ok", "user": "fault", "hole": "fault",
+          "poison": "fault", "text": "fault"}
+
+
+def test_torn_lists(ctx):
+    """Lists that lead astray, in every way: the walk ends there and says how."""
+    with Rig(ctx, files=faults(ctx)) as r:
+        r.scheduler("/dsq.bpf.o")
+        # All of them wait in one queue, and are on the runnable list of CPU 0.
+        r.g.start("work wake q300- 8 0", log="/tmp/q")
+        r.g.wait_for("grep -q woken /tmp/q")
+        lists = [(name, kind) for name in ("dsq", "runnable", "scx_tasks") for kind in ASTRAY] + [("none", "null")]
+        r.g.sh(f"for f in {' '.join(f'{name},{kind}' for name, kind in lists)}; do "
+               f"echo walk=$f,3 >{FAULT}; echo fire >{FAULT}; done", timeout=60)
+        for name, kind in lists:
+            report = r.report(whole=False)
+            released(report)
+            kt = report["ktdump"]
+            if kt["freeze"]["truncated_at_us"] is not None:
+                continue
+            why = (name, kind, kt["missing"])
+            queue = next(d for d in kt["dsqs"] if d["id"] == 0xf1f0)
+            runnable = kt["rqs"][0]
+            for mine, seen, end in (("dsq", queue["seen"], queue["end"]),
+                                    ("runnable", runnable["runnable_seen"], runnable["runnable_end"])):
+                if mine != name:
+                    assert end == "ok" and seen >= 8, (why, mine, seen, end)
+                    continue
+                assert end == ASTRAY[kind], (why, seen, end)
+                # A circle is found a few steps later.
+                assert seen in {"first": range(3, 13), "text": (3, 4)}.get(kind, (3,)), (why, seen)
+            astray = name == "scx_tasks" and ASTRAY[kind] != "ok"
+            assert any(m["reason"] == "scx_tasks not walked whole" for m in kt["missing"]) == astray, why
+            if name == "dsq":
+                assert queue["nr"] == 8, queue
+        all_parked(report)
+
+
+# What captures fill the buffer with, in this order; tables of their rows.
+SECTIONS = (("begin",), ("cpu",), ("sched",), ("rq",), ("dsq",), ("task", "list"), ("sched_timeline",), ("prog",), ("image",),
+            ("map",), ("btf",), ("code", "insn"), ("mem", "record", "content", "fact", "field", "object"), ("event",),
+            ("cputime",), ("numa",), ("stack",))
+
+
+def test_room(ctx):
+    """A buffer that ends in each section: the stream is whole in form and names what is missing."""
+    with Rig(ctx, "sched_timeline_kib=64", files=faults(ctx)) as r:
+        r.scheduler("/dsq.bpf.o")
+        r.g.start("work wake q300- 20", log="/tmp/q")
+        r.g.wait_for("grep -q woken /tmp/q")
+        r.g.sh(f"echo fire >{FAULT}")
+        report = r.report()
+        size = {s["table"]: s["bytes"] + 12 * s["rows"] for s in report["ktdump"]["sections"]}
+        at, rooms = 0, []
+        for tables in SECTIONS:
+            here = sum(size.get(t, 0) for t in tables)
+            rooms += [at + here // 4, at + here * 3 // 4]
+            at += here
+        # Those of BEGIN are always there: less room than 128 KiB is not taken.
+        rooms = [n & ~7 for n in rooms[2:]]
+        r.g.sh(f"for n in {' '.join(map(str, rooms))}; do echo room=$n >{FAULT}; echo fire >{FAULT}; done; "
+               f"echo room=0 >{FAULT}; echo fire >{FAULT}", timeout=120)
+        ended = set()
+        for n in rooms:
+            report = r.report(whole=False)
+            released(report)
+            kt = report["ktdump"]
+            assert kt["freeze"]["bytes"] <= n, (n, kt["freeze"])
+            full = [m["section"] for m in kt["missing"] if "buffer" in m["reason"]]
+            print(f"# {n}: {', '.join(full)}", flush=True)
+            if kt["freeze"]["truncated_at_us"] is None:
+                assert full, (n, kt["missing"])
+                # The first that was not begun, or the one that was not finished.
+                ended.add(full[0])
+        print(f"# of {at} bytes, ended in {sorted(ended)}", flush=True)
+        assert len(ended) >= 6, ended
+        not_cut(r.report())
+
+
+def test_nobody_parks(ctx):
+    """No CPU parks and tasks go on while they are captured: torn, but a report each time."""
+    with Rig(ctx, files=faults(ctx)) as r:
+        r.scheduler("/simple.bpf.o")
+        r.g.start("work yield busy 8")
+        forks = r.g.start("sh -c 'while :; do sh -c :; done'")
+        r.g.sh(f"echo no_park=-2 >{FAULT}; i=0; while [ $i -lt 10 ]; do echo fire >{FAULT}; i=$((i+1)); done; "
+               f"echo no_park=-1 >{FAULT}; echo fire >{FAULT}", timeout=120)
+        for _ in range(10):
+            report = r.report(whole=False, schemas=False)
+            released(report)
+            f = report["ktdump"]["freeze"]
+            assert f["cpus_parked"] == 0 and len(f["cpus_missing"]) == 3, f
+        all_parked(r.report())
+        r.g.sh(f"kill {forks}")
+
+
 def test_slow_leader(ctx):
     """A capture that takes too long: the parked CPUs leave by their own deadline."""
     with Rig(ctx, files=faults(ctx)) as r:

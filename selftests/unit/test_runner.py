@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kttap  # noqa: E402
 RUNNER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "run")
 RELEASE = "7.3.4+test"
+DEBUG = "7.3.4-debug"
 TESTS = []
 
 
@@ -24,32 +25,40 @@ def test(f):
 
 
 class Failing:
-    """A guest test that fails so often; None: always."""
+    """A guest test that fails so often; None: always. said: on its guest's console."""
 
-    def __init__(self, times, error=AssertionError):
-        self.left, self.error, self.runs = times, error, 0
+    def __init__(self, times, error=AssertionError, said=""):
+        self.left, self.error, self.runs, self.said = times, error, 0, said
 
     def __call__(self, ctx):
         self.runs += 1
         with open(os.path.join(ctx.tmp, "console.log"), "w", encoding="utf-8") as f:
-            f.write(f"run {self.runs}\n")
+            f.write(f"run {self.runs}\n{self.said}")
         if self.left is None or self.left > 0:
             self.left = self.left and self.left - 1
             raise self.error(f"run {self.runs} failed")
 
 
+def load(name, path):
+    loader = importlib.machinery.SourceFileLoader(name, path)
+    mod = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(mod)
+    return mod
+
+
 def runner(out):
     """A fresh copy of it that keeps logs in out, with a guest that is never booted."""
     guest = types.ModuleType("guest")
+    guest.pace = 1
+    guest.debug_kernel = lambda release: release == DEBUG
+    guest.complaints = load("real_guest", os.path.join(os.path.dirname(RUNNER), "vm", "guest.py")).complaints
     guest.GuestError = type("GuestError", (Exception,), {})
     guest.EmulatorFault = type("EmulatorFault", (guest.GuestError,), {})
     guest.HostStall = type("HostStall", (Exception,), {})
     guest.Guest = type("Guest", (), {})
     guest.releases = lambda: [RELEASE]
     sys.modules["guest"] = guest
-    loader = importlib.machinery.SourceFileLoader("runner", RUNNER)
-    mod = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
-    loader.exec_module(mod)
+    mod = load("runner", RUNNER)
     mod.OUT = out
     return mod, guest
 
@@ -127,6 +136,27 @@ def test_busy_host():
 def test_a_test_that_breaks():
     rc, text, _ = run({"a.b": Failing(None, KeyError)}, strict=True)
     assert rc == 1 and "KeyError" in text and "not ok 1" in text, text
+
+
+@test
+def test_debug_kernel():
+    """What its kernel says fails a test there, whatever else became of it; a cut capture alone does not."""
+    splat = "[    9.1] BUG: KASAN: slab-use-after-free in ktd_walk_queue+0x1/0x2\n"
+    for times, error, said, want in ((0, AssertionError, "", "ok 1 a.b-7.3-debug # 0.0 s"), (None, AssertionError, "", "not ok 1"),
+                                     (None, "HostStall", "", "ok 1 a.b-7.3-debug # SKIP too slow here: run 1 failed"),
+                                     (0, AssertionError, splat, "not ok 1"), (None, "HostStall", splat, "not ok 1"),
+                                     (None, AssertionError, splat, "not ok 1"),
+                                     (0, AssertionError, "WARNING: bad unlock balance detected!\n", "not ok 1"),
+                                     (0, AssertionError, "[ BUG: Invalid wait context ]\n", "not ok 1")):
+        with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()) as text:
+            mod, guest = runner(out)
+            t = Failing(times, getattr(guest, error) if isinstance(error, str) else error, said)
+            report = mod.Report()
+            mod.run_on_debug(t, "a.b", DEBUG, report)
+            rc = report.finish()
+        line = next(s for s in text.getvalue().splitlines() if s.startswith(("ok ", "not ok ")))
+        assert line.startswith(want) and rc == want.startswith("not"), (said, text.getvalue())
+        assert t.runs == 1 and (not said or said.strip() in text.getvalue()), text.getvalue()
 
 
 def run_units(*bodies, strict=False):

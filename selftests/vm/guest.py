@@ -28,8 +28,17 @@ import time
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.path.join(REPO, "build", "guest")
 
+# Kernels of selftests/kernel/setup, by kind: their build directories.
+DEBUG_KERNELS = os.path.join(REPO, "build", "kernel")
+
+# All waiting takes so much longer; for kernels that check everything they do.
+pace = 1
+
 # Built in or not, these and what they need are loaded at boot.
 MODULES = ["vsock", "vmw_vsock_virtio_transport", "vsock_loopback", "qemu_fw_cfg"]
+
+# Slow is not hung.
+PATIENT = "rcupdate.rcu_cpu_stall_timeout=150 watchdog_thresh=60 workqueue.watchdog_thresh=0"
 
 # The guest is gone for good after one of these.
 FATAL = re.compile(r"Kernel panic|Oops: |BUG: unable to handle|general protection fault|Attempted to kill init")
@@ -42,7 +51,9 @@ BAD_LOG = [
         (r"Oops: ", "oops"),
         (r"Kernel panic", "panic"),
         (r"possible circular locking|possible recursive locking|inconsistent lock state|"
-         r"suspicious RCU usage|sleeping function called from invalid|scheduling while atomic", "lockdep"),
+         r"suspicious RCU usage|sleeping function called from invalid|scheduling while atomic|"
+         r"[Ii]nvalid wait context|bad unlock balance|held lock freed|still held|non-static key", "lockdep"),
+        (r"ODEBUG:|list_(add|del) corruption|slab-out-of-bounds|use-after-free", "corruption"),
         (r"rcu: INFO: .*(stall|detected)|RCU stall|self-detected stall", "RCU stall"),
         (r"took too long to run", "slow NMI handler"),
         (r"unregister_netdevice", "leaked network reference"),
@@ -126,9 +137,19 @@ def releases():
     return [r for r in wanted if os.path.isdir(f"/usr/lib/modules/{r}")]
 
 
+def debug_kernel(release):
+    """The build directory of a debug kernel, None for one of Debian's."""
+    path = os.path.join(DEBUG_KERNELS, release.rpartition("-")[2])
+    return path if os.path.exists(os.path.join(path, "stamp")) else None
+
+
+def modules_dir(release):
+    return debug_kernel(release) or f"/usr/lib/modules/{release}"
+
+
 def find_release(name):
     """The full release for "7.3", for a full release, or for None (the default)."""
-    if name and "+" in name and os.path.isdir(f"/usr/lib/modules/{name}"):
+    if name and (debug_kernel(name) or "+" in name) and os.path.isdir(modules_dir(name)):
         return name
     for r in releases():
         if name is None or r == name or r.startswith(name + "."):
@@ -137,7 +158,7 @@ def find_release(name):
 
 
 def vmlinuz(release):
-    for path in (f"/usr/lib/modules/{release}/vmlinuz", f"/boot/vmlinuz-{release}"):
+    for path in (f"{modules_dir(release)}/vmlinuz", f"/boot/vmlinuz-{release}"):
         if os.path.exists(path):
             return path
     raise GuestError(f"no vmlinuz of {release}")
@@ -182,7 +203,7 @@ class Cpio:
 
 def module_files(release, names):
     """Paths of the modules and all they depend on, in loading order."""
-    base = f"/usr/lib/modules/{release}"
+    base = modules_dir(release)
     deps = {}
     with open(f"{base}/modules.dep") as f:
         for line in f:
@@ -206,7 +227,7 @@ def module_files(release, names):
 def base_archive(release):
     """busybox, init and modules; written once for each kernel and recipe."""
     path = os.path.join(CACHE, f"initramfs-{release}")
-    newest = max(os.path.getmtime(p) for p in (os.path.abspath(__file__), f"/usr/lib/modules/{release}/modules.dep"))
+    newest = max(os.path.getmtime(p) for p in (os.path.abspath(__file__), f"{modules_dir(release)}/modules.dep"))
     if os.path.exists(path) and os.path.getmtime(path) > newest:
         return path
     ar = Cpio()
@@ -286,6 +307,17 @@ def ran_stale_code(console):
     return bool(rip and code) and "[ktdump]" not in rip.group(0) and code.group(1) != "cc"
 
 
+def complaints(console, allow=()):
+    """Lines of the kernel log that no test should cause."""
+    out = []
+    for line in console.splitlines():
+        for pattern, why in BAD_LOG:
+            if pattern.search(line) and not any(re.search(a, line) for a in allow):
+                out.append(f"{why}: {line.strip()}")
+                break
+    return out
+
+
 class Guest:
     """One running guest; a context manager that always cleans up."""
 
@@ -355,7 +387,7 @@ class Guest:
                  "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=sh,nr=1",
                  "-qmp", f"unix:{self._path('qmp')},server=on,wait=off", "-device", "vmcoreinfo",
                  "-kernel", vmlinuz(self.release), "-initrd", self._path("initrd"),
-                 "-append", f"console=ttyS0 panic=-1 oops=panic {cmdline}".strip()]
+                 "-append", f"console=ttyS0 panic=-1 oops=panic {PATIENT if pace > 1 else ''} {cmdline}".strip()]
         self.qemu = self._spawn(argv + list(qemu_args), "qemu")
 
     def _vsock(self):
@@ -441,7 +473,7 @@ class Guest:
             raise (EmulatorFault if fault else GuestCrash)(f"QEMU ended with code {code}, see {self.console_path} and qemu.log")
 
     def _wait(self, what, timeout, name):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * pace
         while not what():
             self.check()
             if time.monotonic() > end:
@@ -501,7 +533,7 @@ class Guest:
         line = f"( {cmd}\n) </dev/null 2>&1; printf '\\n%s%s %s\\n' {mark} . $?\n"
         self._buf = b""
         self._agent.sendall(line.encode())
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * pace
         done = re.compile(rb"\n" + mark.encode() + rb"\. (\d+)\n")
         while True:
             m = done.search(self._buf)
@@ -534,7 +566,7 @@ class Guest:
 
     def wait_for(self, cmd, timeout=30, every=0.2):
         """Waits until a shell command succeeds in the guest."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * pace
         while True:
             rc, out = self.run(cmd, timeout=timeout)
             if rc == 0:
@@ -547,14 +579,7 @@ class Guest:
         return self.run("dmesg")[1]
 
     def complaints(self, allow=()):
-        """Lines of the kernel log that no test should cause."""
-        out = []
-        for line in self.console().splitlines():
-            for pattern, why in BAD_LOG:
-                if pattern.search(line) and not any(re.search(a, line) for a in allow):
-                    out.append(f"{why}: {line.strip()}")
-                    break
-        return out
+        return complaints(self.console(), allow)
 
     def assert_clean_log(self, allow=()):
         """Fails when the kernel has complained; allow = patterns to overlook."""
