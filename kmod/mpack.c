@@ -108,7 +108,7 @@ static void mp_num(struct ktd_mpack *mp, u8 tag, u64 v, unsigned int log)
 		mp_tag_num(mp, tag + log, v, 1u << log);
 }
 
-void ktd_mp_uint(struct ktd_mpack *mp, u64 v)
+void ktd_mp_uint_long(struct ktd_mpack *mp, u64 v)
 {
 	if (v < 0x80)
 		mp_tag(mp, (u8)v);

@@ -22,7 +22,17 @@ struct ktd_mpack {
 void ktd_mp_init(struct ktd_mpack *mp, void *buf, size_t size);
 void ktd_mp_nil(struct ktd_mpack *mp);
 void ktd_mp_bool(struct ktd_mpack *mp, bool v);
-void ktd_mp_uint(struct ktd_mpack *mp, u64 v);
+void ktd_mp_uint_long(struct ktd_mpack *mp, u64 v);
+
+/* Most numbers are small. */
+static inline void ktd_mp_uint(struct ktd_mpack *mp, u64 v)
+{
+	if (v < 0x80 && mp->pos < mp->end && !mp->full)
+		mp->buf[mp->pos++] = (u8)v;
+	else
+		ktd_mp_uint_long(mp, v);
+}
+
 void ktd_mp_int(struct ktd_mpack *mp, s64 v);
 void ktd_mp_str(struct ktd_mpack *mp, const char *s, size_t len);
 void ktd_mp_bin(struct ktd_mpack *mp, const void *p, size_t len);
