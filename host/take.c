@@ -42,8 +42,10 @@ static const char usage[] =
 	"\n"
 	"Exit status: 0 success, 1 error, 2 wrong usage, 124 no report in time.\n";
 
-enum { OPT_CONTROL = 256, OPT_GUEST, OPT_VSOCK_CID, OPT_UDS, OPT_PORT, OPT_TEXT, OPT_TIMEOUT,
-       OPT_NO_SANDBOX };
+enum {
+	OPT_CONTROL = 256, OPT_GUEST, OPT_VSOCK_CID, OPT_UDS, OPT_PORT, OPT_TEXT, OPT_TIMEOUT,
+	OPT_NO_SANDBOX,
+};
 
 static const struct option long_options[] = {
 	{ "control", required_argument, NULL, OPT_CONTROL },

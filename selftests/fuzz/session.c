@@ -41,7 +41,7 @@ static void connect_guest(struct collector *c, bool answers, struct guest *ret)
 
 	if (answers)
 		must(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
-	ret->s = session_create(c, NULL, fds[0], "fuzz", answers);
+	ret->s = session_create(c, fds[0], "fuzz", answers);
 	must(ret->s);
 	ret->fd = fds[1];
 }

@@ -58,7 +58,7 @@ static struct collector collector = { .opts = &opts };
 /* What a recorded stream becomes; the number of reports. */
 static unsigned int replay(const uint8_t *data, size_t len, size_t piece)
 {
-	struct session *s = session_create(&collector, NULL, -1, "test", false);
+	struct session *s = session_create(&collector, -1, "test", false);
 	int err = 0;
 
 	nr_written = 0;
