@@ -555,7 +555,8 @@ def released(report):
     kt = report["ktdump"]
     f = kt["freeze"]
     assert kt["incomplete"] is False, kt["missing"]
-    if f["held_ns"] > 2 * f["cap_ns"]:
+    # Parked CPUs leave when the cap is over.
+    if f["held_ns"] > f["cap_ns"]:
         raise HostStall(f"held for too long: {f}")
     assert f["gave_up"] == 0 and f["cpus_parked"] == f["cpus_targeted"] - len(f["cpus_missing"]), f
 
@@ -576,7 +577,8 @@ def test_torn_lists(ctx):
         r.g.sh(f"for f in {' '.join(f'{name},{kind}' for name, kind in lists)}; do "
                f"echo walk=$f,3 >{FAULT}; echo fire >{FAULT}; done", timeout=60)
         for name, kind in lists:
-            report = r.report(whole=False)
+            # A task that is other memory has numbers that no task has.
+            report = r.report(whole=False, schemas=kind != "text")
             released(report)
             kt = report["ktdump"]
             if kt["freeze"]["truncated_at_us"] is not None:
