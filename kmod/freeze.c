@@ -26,6 +26,11 @@
 #define NO_LEADER	(-1)
 #define LEAD_EXIT	BIT(30)		/* beside the CPU: it captures an exit */
 #define PARK_LIMIT_NS	((u64)KTD_FREEZE_LIMIT_MS * NSEC_PER_MSEC)
+/*
+ * A clock may be a device that all CPUs share (HPET, and where a machine is emulated the
+ * emulator's one lock): who only waits must not keep the leader from it.
+ */
+#define SPINS_PER_LOOK	4096
 #define GONE_WAIT_NS	(50 * NSEC_PER_MSEC)
 
 static struct ktd_cpu_slot *slots;
@@ -123,7 +128,7 @@ static notrace void park_spin(struct ktd_cpu_slot *slot, u32 e)
 	 */
 	for (i = 1; (s32)(smp_load_acquire(&released) - e) < 0; i++) {
 		cpu_relax();
-		if (i % 64)
+		if (i % SPINS_PER_LOOK)
 			continue;
 		if (ktime_get_mono_fast_ns() - start > limit) {
 			WRITE_ONCE(slot->gave_up, e);
