@@ -317,6 +317,7 @@ def test_guest_paused(ctx):
 
 
 test_guest_paused.timeout = 300
+test_guest_paused.once = True
 
 
 def test_guest_reset(ctx):
