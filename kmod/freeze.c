@@ -26,10 +26,7 @@
 #define NO_LEADER	(-1)
 #define LEAD_EXIT	BIT(30)		/* beside the CPU: it captures an exit */
 #define PARK_LIMIT_NS	((u64)KTD_FREEZE_LIMIT_MS * NSEC_PER_MSEC)
-/*
- * A clock may be a device that all CPUs share (HPET, and where a machine is emulated the
- * emulator's one lock): who only waits must not keep the leader from it.
- */
+/* A clock may be a device that all CPUs share: who only waits looks seldom. */
 #define SPINS_PER_LOOK	4096
 #define GONE_WAIT_NS	(50 * NSEC_PER_MSEC)
 
@@ -258,6 +255,20 @@ static u32 count_missing(u32 e, bool resend)
 	return missing;
 }
 
+/*
+ * Whoever is parked may hold any lock, and one of them is in the way of a clock that is said
+ * to be safe in NMI: read_hpet() (arch/x86/kernel/hpet.c) waits for the CPU that reads the
+ * counter, unless it is called in NMI. So the leader counts as in NMI while others stand still.
+ */
+static void leader_in_nmi(bool yes)
+{
+	if (yes)
+		__preempt_count_add(NMI_OFFSET);
+	else
+		__preempt_count_sub(NMI_OFFSET);
+	barrier();
+}
+
 void ktd_freeze_park(struct ktd_freeze *f, struct pt_regs *regs)
 {
 	unsigned int cpu, self = raw_smp_processor_id();
@@ -280,6 +291,7 @@ void ktd_freeze_park(struct ktd_freeze *f, struct pt_regs *regs)
 	}
 	f->start_ns = ktime_get_mono_fast_ns();
 	until = f->start_ns + wait / 2;
+	leader_in_nmi(true);
 	WRITE_ONCE(epoch, e);
 	smp_wmb();	/* epoch and pending before any NMI */
 	for_each_cpu(cpu, &targets)
@@ -316,6 +328,7 @@ void ktd_freeze_release(struct ktd_freeze *f)
 	f->released_ns = ktime_get_mono_fast_ns();
 	/* our reads before their next step; pairs with park_spin() */
 	smp_store_release(&released, f->epoch);
+	leader_in_nmi(false);
 	while (left) {
 		left = 0;
 		for_each_cpu(cpu, &targets)

@@ -47,12 +47,14 @@ class Served:
     """A collector that has served so many guests, all connected at once; what it cost."""
 
     def __init__(self, wrapper, collect, streams, tmp):
-        uds = os.path.join(tmp, "v")
+        # A socket for each, as VMs have.
+        uds = [os.path.join(tmp, f"v{i}") for i in range(max(1, len(streams)))]
         with tempfile.TemporaryDirectory(dir=tmp) as out:
-            p = subprocess.Popen([*wrapper, collect, "-q", "--btf-cache", "none", "--max-reports", "100000", "--uds", uds, "-o", out],
+            p = subprocess.Popen([*wrapper, collect, "-q", "--btf-cache", "none", "--max-connections", "300",
+                                  *(a for u in uds for a in ("--uds", u)), "-o", out],
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             try:
-                self.serve(uds + "_19284", streams)
+                self.serve([u + "_19284" for u in uds], streams)
                 with open(f"/proc/{p.pid}/status", encoding="utf-8") as f:
                     self.peak = next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM:"))
                 assert len(os.listdir(out)) == len(streams)
@@ -65,11 +67,9 @@ class Served:
         self.cpu = usage.ru_utime + usage.ru_stime
 
     @staticmethod
-    def serve(path, streams):
-        connected(path).close()
-        guests = []
-        for frames in streams:
-            guests.append((connected(path), frames))
+    def serve(paths, streams):
+        connected(paths[-1]).close()
+        guests = [(connected(path), frames) for path, frames in zip(paths, streams)]
         # All of them are there, and all is in the collector's memory, before the first is done.
         for s, frames in guests:
             s.sendall(b"".join(frames[:-1]))

@@ -4,6 +4,7 @@
  *
  *   work spin NAME COUNT [CPU]     threads that use the CPU all the time
  *   work yield NAME COUNT [CPU]    threads that call sched_yield() all the time
+ *   work clock NAME COUNT [CPU]    threads that read CLOCK_MONOTONIC all the time
  *   work sleepers NAME COUNT [CPU] threads that wake up 100 times a second
  *   work hog NAME COUNT [CPU]      as spin, with SCHED_FIFO, priority 50; without a CPU,
  *                                  each has one of its own, from 0 on
@@ -40,7 +41,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind { SPIN, YIELD, SLEEPERS, WAKE, HOG };
+enum kind { SPIN, YIELD, SLEEPERS, WAKE, HOG, CLOCK, NR_KINDS };
 
 struct worker {
 	pthread_t thread;
@@ -124,6 +125,11 @@ static void *worker(void *arg)
 			break;
 		case YIELD:
 			sched_yield();
+			break;
+		case CLOCK:
+			now_ns();
+			break;
+		case NR_KINDS:
 			break;
 		case SLEEPERS:
 		case WAKE:
@@ -211,7 +217,7 @@ static void pi(const char *name)
 
 int main(int argc, char **argv)
 {
-	static const char * const kinds[] = { "spin", "yield", "sleepers", "wake", "hog" };
+	static const char * const kinds[] = { "spin", "yield", "sleepers", "wake", "hog", "clock" };
 	const char *name;
 	struct worker *w;
 	pthread_attr_t attr;
@@ -243,11 +249,11 @@ int main(int argc, char **argv)
 			pin(atol(argv[3]));
 		pi(argv[2]);
 	}
-	for (k = 0; argc >= 4 && k < 5 && strcmp(argv[1], kinds[k]); k++)
+	for (k = 0; argc >= 4 && k < NR_KINDS && strcmp(argv[1], kinds[k]); k++)
 		;
 	n = argc >= 4 ? atol(argv[3]) : 0;
-	if (argc < 4 || argc > 5 || k == 5 || n < 1) {
-		fputs("usage: work spin|yield|sleepers|wake|hog NAME COUNT [CPU], work pi NAME [CPU], work once NAME, work now\n",
+	if (argc < 4 || argc > 5 || k == NR_KINDS || n < 1) {
+		fputs("usage: work spin|yield|clock|sleepers|wake|hog NAME COUNT [CPU], work pi NAME [CPU], work once NAME, work now\n",
 		      stderr);
 		return 2;
 	}

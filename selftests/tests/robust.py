@@ -643,6 +643,21 @@ def test_room(ctx):
         not_cut(r.report())
 
 
+def test_clock_lock(ctx):
+    """CPUs that are parked while they hold the lock of the HPET do not keep the leader from reading it."""
+    with Rig(ctx, files=faults(ctx), cmdline="clocksource=hpet") as r:
+        assert r.g.sh("cat /sys/devices/system/clocksource/clocksource0/current_clocksource").strip() == "hpet"
+        r.scheduler("/simple.bpf.o")
+        r.g.start("work clock tick 4", log="/tmp/tick")
+        r.g.wait_for("grep -q woken /tmp/tick")
+        r.g.sh(f"i=0; while [ $i -lt 10 ]; do echo fire >{FAULT}; i=$((i+1)); done", timeout=60)
+        took = [r.report(whole=False, schemas=False)["ktdump"]["freeze"]["rendezvous_ns"] / 1e6 for _ in range(10)]
+        # That long the others stood still before they left by themselves.
+        late = [ms for ms in took if ms >= 200]
+        print(f"# rendezvous: {', '.join(f'{ms:.0f}' for ms in took)} ms", flush=True)
+        assert len(late) <= 2, took
+
+
 def test_nobody_parks(ctx):
     """No CPU parks and tasks go on while they are captured: torn, but a report each time."""
     with Rig(ctx, files=faults(ctx)) as r:
