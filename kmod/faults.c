@@ -227,7 +227,7 @@ unsigned long ktd_fault_next(unsigned long head, unsigned long node, u32 steps,
 
 static u32 lie_every;
 static u64 lie_state, last_word;
-static bool lying;
+bool ktd_fault_lying;
 
 /* xorshift64 */
 static u64 random_word(void)
@@ -240,16 +240,14 @@ static u64 random_word(void)
 
 void ktd_fault_lie(bool on)
 {
-	lying = on && lie_every;
+	ktd_fault_lying = on && lie_every;
 }
 
-void ktd_fault_read(void *dst, size_t len)
+void ktd_fault_lie_about(void *dst, size_t len)
 {
 	size_t n = min(len, sizeof(u64)), at = 0;
 	u64 word = 0, r;
 
-	if (!lying)
-		return;
 	r = random_word();
 	if (len > sizeof(u64))
 		at = r % (len - sizeof(u64));
