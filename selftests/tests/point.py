@@ -17,7 +17,7 @@ def same(event, report):
     """An event of the trace against the report of its snapshot."""
     kt = report["ktdump"]
     want = {"snapshot": kt["snapshot"], "trigger": kt["trigger"]["trigger"], "exit_kind": kt["trigger"]["exit_kind"],
-            "held_ns": kt["freeze"]["held_ns"], "bytes": kt["freeze"]["bytes"], "cpus_parked": kt["freeze"]["cpus_parked"]}
+            **{k: kt["freeze"][k] for k in ("held_ns", "rendezvous_ns", "bytes", "cpus_parked")}}
     assert event == {k: str(v) for k, v in want.items()}, (event, want)
 
 
