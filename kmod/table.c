@@ -191,8 +191,11 @@ struct ktd_row *ktd_row_begin(struct ktd_sink *s, const struct ktd_table *t)
 	unsigned int i;
 
 	memset(s->row.base, 0, sizeof(s->row.base));
-	for (i = 0; i < t->nr; i++)
+	/* events.c adds to them */
+	for (i = 0; i < t->nr; i++) {
 		s->row.val[i].type = KTD_VAL_NIL;
+		s->row.val[i].u = 0;
+	}
 	s->stat[t->id].seen++;
 	return &s->row;
 }
