@@ -320,35 +320,6 @@ test_guest_paused.timeout = 300
 test_guest_paused.once = True
 
 
-def test_guest_reset(ctx):
-    """The guest is reset in mid-stream: a partial report, and a whole one of its next life."""
-    g = socket_guest(ctx)
-    path = os.path.join(ctx.sockets, "c")
-    c = ctx.collector(None, "--uds", path, "--grace", "1", "--silence", "5", "-v", output=os.path.join(ctx.tmp, "r") + "/")
-    wait_host(lambda: os.path.exists(path + "_19284"), 20, "ktcollect listens")
-    proxy = Proxy(g, path, limit=PART)
-    try:
-        insmod(g)
-        fail(g)
-        wait_host(proxy.full.is_set, 30, "a part of the stream")
-        wait_host(lambda: "snapshot 1" in c.stderr(), 30, "the collector has a part")
-        # Nobody ends the old connection: that is what a reset is like for the host.
-        proxy.limit = None
-        g.reset()
-        insmod(g)
-        msg = fail(g)
-        wait_host(lambda: len(paths_of(c)) >= 2, 90, "two reports")
-        reports = [check(p) for p in paths_of(c)]
-        assert sorted(r["ktdump"]["incomplete"] for r in reports) == [False, True], [r["ktdump"]["missing"] for r in reports]
-        assert len({r["ktdump"]["kernel"]["boot_id"] for r in reports}) == 2
-        (good,) = [r for r in reports if not r["ktdump"]["incomplete"]]
-        assert exit_message(good) == msg
-        g.sh("rmmod ktdump")
-    finally:
-        proxy.close()
-    g.assert_clean_log(allow=HOST_NOISE)
-
-
 def test_two_guests(ctx):
     """Two guests, one collector: each gets its own report."""
     a, b = socket_guest(ctx, mem_mib=512), socket_guest(ctx, mem_mib=512)
@@ -600,47 +571,6 @@ def test_torn_lists(ctx):
             if name == "dsq":
                 assert queue["nr"] == 8, queue
         all_parked(report)
-
-
-# What captures fill the buffer with, in this order; tables of their rows.
-SECTIONS = (("begin",), ("cpu",), ("sched",), ("rq",), ("dsq",), ("task", "list"), ("sched_timeline",), ("prog",), ("image",),
-            ("map",), ("btf",), ("code", "insn"), ("mem", "record", "content", "fact", "field", "object"), ("event",),
-            ("cputime",), ("numa",), ("stack",))
-
-
-def test_room(ctx):
-    """A buffer that ends in each section: the stream is whole in form and names what is missing."""
-    with Rig(ctx, "sched_timeline_kib=64", files=faults(ctx)) as r:
-        r.scheduler("/dsq.bpf.o")
-        r.g.start("work wake q300- 20", log="/tmp/q")
-        r.g.wait_for("grep -q woken /tmp/q")
-        r.g.sh(f"echo fire >{FAULT}")
-        report = r.report()
-        size = {s["table"]: s["bytes"] + 12 * s["rows"] for s in report["ktdump"]["sections"]}
-        at, rooms = 0, []
-        for tables in SECTIONS:
-            here = sum(size.get(t, 0) for t in tables)
-            rooms += [at + here // 4, at + here * 3 // 4]
-            at += here
-        # Those of BEGIN are always there: less room than 128 KiB is not taken.
-        rooms = [n & ~7 for n in rooms[2:]]
-        r.g.sh(f"for n in {' '.join(map(str, rooms))}; do echo room=$n >{FAULT}; echo fire >{FAULT}; done; "
-               f"echo room=0 >{FAULT}; echo fire >{FAULT}", timeout=120)
-        ended = set()
-        for n in rooms:
-            report = r.report(whole=False)
-            released(report)
-            kt = report["ktdump"]
-            assert kt["freeze"]["bytes"] <= n, (n, kt["freeze"])
-            full = [m["section"] for m in kt["missing"] if "buffer" in m["reason"]]
-            print(f"# {n}: {', '.join(full)}", flush=True)
-            if kt["freeze"]["truncated_at_us"] is None:
-                assert full, (n, kt["missing"])
-                # The first that was not begun, or the one that was not finished.
-                ended.add(full[0])
-        print(f"# of {at} bytes, ended in {sorted(ended)}", flush=True)
-        assert len(ended) >= 6, ended
-        not_cut(r.report())
 
 
 def test_clock_lock(ctx):

@@ -434,14 +434,6 @@ class Guest:
             pass
         return b"guest: shell" in self._buf
 
-    def reset(self, timeout=90):
-        """As by its reset button; returns when it is up again."""
-        # It was started with -no-reboot.
-        self.qmp("set-action", reboot="reset")
-        self._buf = b""
-        self.qmp("system_reset")
-        self._wait(self._shell, timeout, "boot")
-
     def __enter__(self):
         return self
 
