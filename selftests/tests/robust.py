@@ -453,7 +453,7 @@ def test_cycles(ctx):
             assert after[key] == before[key], (key, before, after)
 
 
-test_cycles.timeout = 600
+test_cycles.timeout = 1200
 
 
 # ------------------------------------------------------------- fault injection
