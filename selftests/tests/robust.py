@@ -289,7 +289,11 @@ PAUSE = 60
 
 
 def test_guest_paused(ctx):
-    """The guest stands still for a minute in mid-stream: one whole report all the same."""
+    """The guest stands still for a minute in mid-stream: one whole report all the same.
+
+    As in a frozen container.  QMP's "stop" would restart the vsock back end besides, and
+    vhost-device-vsock misses what lies in its queues then (ktdump(8), WITHOUT VSOCK).
+    """
     g = socket_guest(ctx)
     path = os.path.join(ctx.sockets, "c")
     c = ctx.collector(None, "--uds", path, "--btf-cache", "none", "--grace", "1", "-v", output=os.path.join(ctx.tmp, "r") + "/")
@@ -300,12 +304,12 @@ def test_guest_paused(ctx):
         insmod(g)
         msg = fail(g)
         wait_host(lambda: proxy.passed > PART, 60, "a part of the stream")
-        g.qmp("stop")
+        g.qemu.send_signal(signal.SIGSTOP)
         passed, start = proxy.passed, time.monotonic()
         wait_host(lambda: time.monotonic() > start + PAUSE, PAUSE + 30, "a minute is over")
         assert not paths_of(c) and "not complete" not in c.stderr() and "silent" not in c.stderr(), c.stderr()
         proxy.pace = None
-        g.qmp("cont")
+        g.qemu.send_signal(signal.SIGCONT)
         wait_host(lambda: paths_of(c), 90, "a report")
         assert exit_message(whole(paths_of(c)[0])) == msg
         print(f"# paused after {passed} bytes, {c.stderr().count(': connected')} connection(s)", flush=True)
