@@ -26,13 +26,10 @@ static void sum_events(unsigned long sch, struct ktd_row *r)
 		if (!stats)
 			continue;
 		for (i = 0; i < ktd_off.nr_events; i++) {
-			struct ktd_val *v = &r->val[KTD_EVENT_NR_COLS + i];
 			s64 one;
 
-			if (!ktd_read(&one, stats + ktd_off.event[i].off, sizeof(one)))
-				continue;
-			v->type = KTD_VAL_INT;
-			v->s += one;
+			if (ktd_read(&one, stats + ktd_off.event[i].off, sizeof(one)))
+				ktd_add_s(r, KTD_EVENT_NR_COLS + i, one);
 		}
 	}
 }

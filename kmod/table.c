@@ -188,24 +188,18 @@ void ktd_table_begin(struct ktd_sink *s, const struct ktd_table *t)
 
 struct ktd_row *ktd_row_begin(struct ktd_sink *s, const struct ktd_table *t)
 {
-	unsigned int i;
-
 	memset(s->row.base, 0, sizeof(s->row.base));
-	/* events.c adds to them */
-	for (i = 0; i < t->nr; i++) {
-		s->row.val[i].type = KTD_VAL_NIL;
-		s->row.val[i].u = 0;
-	}
+	memset(s->row.type, KTD_VAL_NIL, sizeof(s->row.type));
 	s->stat[t->id].seen++;
 	return &s->row;
 }
 
-static void emit_val(struct ktd_mpack *mp, const struct ktd_val *v)
+static void emit_val(struct ktd_mpack *mp, enum ktd_val_type type, const struct ktd_val *v)
 {
 	const u64 *arr = v->p;
 	u32 i;
 
-	switch (v->type) {
+	switch (type) {
 	case KTD_VAL_UINT:
 		ktd_mp_uint(mp, v->u);
 		break;
@@ -301,7 +295,7 @@ static void emit_col(struct ktd_mpack *mp, const struct ktd_row *r,
 		     const struct ktd_col *c, unsigned int i)
 {
 	if (!c || !c->member)
-		emit_val(mp, &r->val[i]);
+		emit_val(mp, r->type[i], &r->val[i]);
 	else if (ktd_have(c->member))
 		emit_member(mp, r->base[c->base], &ktd_off.place[c->member]);
 	else

@@ -36,12 +36,12 @@ struct ktd_table {
 };
 
 enum ktd_val_type {
-	KTD_VAL_NIL, KTD_VAL_UINT, KTD_VAL_INT, KTD_VAL_BOOL,
+	KTD_VAL_NIL,	/* 0 */
+	KTD_VAL_UINT, KTD_VAL_INT, KTD_VAL_BOOL,
 	KTD_VAL_STR, KTD_VAL_BIN, KTD_VAL_ARRAY,
 };
 
 struct ktd_val {
-	u8	type;
 	u32	len;		/* bytes, or elements of an array of u64 */
 	union {
 		u64		u;
@@ -52,6 +52,7 @@ struct ktd_val {
 
 struct ktd_row {
 	unsigned long	base[KTD_BASES_MAX];
+	u8		type[KTD_COLS_MAX];	/* enum ktd_val_type; apart: a clean row is all 0 */
 	struct ktd_val	val[KTD_COLS_MAX];
 };
 
@@ -140,25 +141,38 @@ bool ktd_rec_private(struct ktd_sink *s, enum ktd_private kind, const void *p, s
 void *ktd_private_begin(struct ktd_sink *s, size_t len);
 void ktd_private_end(struct ktd_sink *s, enum ktd_private kind, size_t len);
 
+static inline void ktd_set_val(struct ktd_row *r, unsigned int col, enum ktd_val_type type,
+			       struct ktd_val v)
+{
+	r->type[col] = type;
+	r->val[col] = v;
+}
+
 static inline void ktd_set_u(struct ktd_row *r, unsigned int col, u64 v)
 {
-	r->val[col] = (struct ktd_val){ .type = KTD_VAL_UINT, .u = v };
+	ktd_set_val(r, col, KTD_VAL_UINT, (struct ktd_val){ .u = v });
 }
 
 static inline void ktd_set_s(struct ktd_row *r, unsigned int col, s64 v)
 {
-	r->val[col] = (struct ktd_val){ .type = KTD_VAL_INT, .s = v };
+	ktd_set_val(r, col, KTD_VAL_INT, (struct ktd_val){ .s = v });
+}
+
+/* To what ktd_set_s() or this have put there, to 0 in a clean row. */
+static inline void ktd_add_s(struct ktd_row *r, unsigned int col, s64 v)
+{
+	ktd_set_s(r, col, r->type[col] == KTD_VAL_INT ? r->val[col].s + v : v);
 }
 
 static inline void ktd_set_b(struct ktd_row *r, unsigned int col, bool v)
 {
-	r->val[col] = (struct ktd_val){ .type = KTD_VAL_BOOL, .u = v };
+	ktd_set_val(r, col, KTD_VAL_BOOL, (struct ktd_val){ .u = v });
 }
 
 /* The bytes are copied at ktd_row_end(). */
 static inline void ktd_set_strn(struct ktd_row *r, unsigned int col, const char *v, u32 len)
 {
-	r->val[col] = (struct ktd_val){ .type = KTD_VAL_STR, .len = len, .p = v };
+	ktd_set_val(r, col, KTD_VAL_STR, (struct ktd_val){ .len = len, .p = v });
 }
 
 static inline void ktd_set_str(struct ktd_row *r, unsigned int col, const char *v)
@@ -168,12 +182,12 @@ static inline void ktd_set_str(struct ktd_row *r, unsigned int col, const char *
 
 static inline void ktd_set_bin(struct ktd_row *r, unsigned int col, const void *v, u32 len)
 {
-	r->val[col] = (struct ktd_val){ .type = KTD_VAL_BIN, .len = len, .p = v };
+	ktd_set_val(r, col, KTD_VAL_BIN, (struct ktd_val){ .len = len, .p = v });
 }
 
 static inline void ktd_set_arr(struct ktd_row *r, unsigned int col, const u64 *v, u32 nr)
 {
-	r->val[col] = (struct ktd_val){ .type = KTD_VAL_ARRAY, .len = nr, .p = v };
+	ktd_set_val(r, col, KTD_VAL_ARRAY, (struct ktd_val){ .len = nr, .p = v });
 }
 
 #endif
