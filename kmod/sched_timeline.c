@@ -5,6 +5,7 @@
  * one instruction, and what is in it counts when its number stands in it, which is
  * written last. A CPU may be parked between the two; its half-written event is left out.
  */
+#include <linux/lockdep.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
@@ -43,16 +44,25 @@ static enum group group_of(u8 kind)
 	       kind == KTD_SCHED_PI_BOOST ? GROUP_PI : GROUP_LOCK;
 }
 
-/* Preemption must be off from here to event_end(). */
-static notrace struct ktd_sched_event *event_begin(u8 kind, u32 *seq)
+static noinline notrace void count_drop(u8 kind)
+{
+	this_cpu_inc(rings->drops[group_of(kind)]);
+}
+
+/*
+ * Preemption must be off from here to event_end(). Inline: with the timeline on this and the
+ * clock are most of what a context switch takes longer, and @kind is known.
+ */
+static __always_inline struct ktd_sched_event *event_begin(u8 kind, u32 *seq)
 {
 	u64 now = ktime_get_mono_fast_ns();
 	struct ktd_sched_event *e;
 
+	lockdep_assert_preemption_disabled();
 	*seq = this_cpu_inc_return(rings->head);
 	e = this_cpu_ptr(rings)->ev + (*seq & mask);
 	if (e->seq && now - le64_to_cpu(e->ns) < window_ns)
-		this_cpu_inc(rings->drops[group_of(e->kind)]);
+		count_drop(e->kind);
 	this_cpu_inc(rings->count[group_of(kind)]);
 	WRITE_ONCE(e->seq, 0);
 	smp_wmb();	/* not valid before it is written over; pairs with event_copy() */
@@ -61,7 +71,7 @@ static notrace struct ktd_sched_event *event_begin(u8 kind, u32 *seq)
 	return e;
 }
 
-static notrace void event_end(struct ktd_sched_event *e, u32 seq)
+static __always_inline void event_end(struct ktd_sched_event *e, u32 seq)
 {
 	ktd_fault_half_event();
 	/* whole before it counts; pairs with event_copy() */
@@ -79,13 +89,16 @@ static notrace u32 switch_state(bool preempt, const struct task_struct *prev, un
 	return index ? 1u << (index - 1) : 0;
 }
 
+/*
+ * The scheduler's events come with preemption off: with a runqueue's or the task's lock held,
+ * or, when a task wakes itself, from where try_to_wake_up() has seen to it.
+ */
 static notrace void on_switch(void *data, bool preempt, struct task_struct *prev,
 			      struct task_struct *next, unsigned int prev_state)
 {
 	struct ktd_sched_event *e;
 	u32 seq;
 
-	preempt_disable_notrace();
 	e = event_begin(KTD_SCHED_SWITCH, &seq);
 	e->pid = cpu_to_le32(prev->pid);
 	e->prio = cpu_to_le16(prev->prio);
@@ -95,7 +108,6 @@ static notrace void on_switch(void *data, bool preempt, struct task_struct *prev
 	e->other_prio = cpu_to_le16(next->prio);
 	memcpy(e->other_comm, next->comm, sizeof(e->other_comm));
 	event_end(e, seq);
-	preempt_enable_notrace();
 }
 
 static notrace void on_wakeup(void *data, struct task_struct *p)
@@ -103,14 +115,12 @@ static notrace void on_wakeup(void *data, struct task_struct *p)
 	struct ktd_sched_event *e;
 	u32 seq;
 
-	preempt_disable_notrace();
 	e = event_begin(KTD_SCHED_WAKEUP, &seq);
 	e->pid = cpu_to_le32(p->pid);
 	e->prio = cpu_to_le16(p->prio);
 	e->other = cpu_to_le32(task_cpu(p));
 	memcpy(e->comm, p->comm, sizeof(e->comm));
 	event_end(e, seq);
-	preempt_enable_notrace();
 }
 
 static notrace void on_migrate(void *data, struct task_struct *p, int dest_cpu)
@@ -118,14 +128,12 @@ static notrace void on_migrate(void *data, struct task_struct *p, int dest_cpu)
 	struct ktd_sched_event *e;
 	u32 seq;
 
-	preempt_disable_notrace();
 	e = event_begin(KTD_SCHED_MIGRATE, &seq);
 	e->pid = cpu_to_le32(p->pid);
 	e->arg = cpu_to_le32(task_cpu(p));
 	e->other = cpu_to_le32(dest_cpu);
 	memcpy(e->comm, p->comm, sizeof(e->comm));
 	event_end(e, seq);
-	preempt_enable_notrace();
 }
 
 /* dl, rt or neither: what is neither goes by policy, which no boost changes. */
@@ -134,14 +142,13 @@ static int prio_class(int prio)
 	return dl_prio(prio) ? 2 : rt_prio(prio);
 }
 
-/* Before the change; @donor NULL: the boost ends. */
+/* Before the change, with the runqueue's lock held; @donor NULL: the boost ends. */
 static notrace void on_pi_setprio(void *data, struct task_struct *p, struct task_struct *donor)
 {
 	int prio = donor ? min(p->normal_prio, donor->prio) : p->normal_prio;
 	struct ktd_sched_event *e;
 	u32 seq;
 
-	preempt_disable_notrace();
 	if (prio_class(prio) != prio_class(p->prio))
 		this_cpu_inc(rings->class_changes);
 	e = event_begin(KTD_SCHED_PI_BOOST, &seq);
@@ -150,15 +157,14 @@ static notrace void on_pi_setprio(void *data, struct task_struct *p, struct task
 	e->other_prio = cpu_to_le16(prio);
 	memcpy(e->comm, p->comm, sizeof(e->comm));
 	event_end(e, seq);
-	preempt_enable_notrace();
 }
 
-static notrace void contention(u8 kind, void *lock, u32 arg)
+static __always_inline void contention(u8 kind, void *lock, u32 arg)
 {
 	struct ktd_sched_event *e;
 	u32 seq;
 
-	preempt_disable_notrace();
+	preempt_disable_notrace();	/* locks of any kind, such that sleep among them */
 	e = event_begin(kind, &seq);
 	e->pid = cpu_to_le32(current->pid);
 	e->arg = cpu_to_le32(arg);

@@ -29,8 +29,9 @@ MODES = (
     ("absent", None, None),
     ("armed", "sample_ms=0 prog_stats=N perf=N early_percent=50", 1.01),
     ("sampling", "prog_stats=N perf=N early_percent=50", 1.02),
-    ("counting", "early_percent=50", None),     # the default
-    ("timeline", "sched_timeline_kib=1024 early_percent=50", 1.05),
+    ("timeline", "sched_timeline_kib=1024 prog_stats=N perf=N early_percent=50", 1.05),
+    ("counting", "early_percent=50", None),     # the default: the kernel times each BPF program
+    ("all", "sched_timeline_kib=1024 early_percent=50", None),
 )
 BENCHES = {"pipe": "pipe -l {}", "messaging": "messaging -g 1 -l {}"}
 
