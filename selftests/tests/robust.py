@@ -577,6 +577,67 @@ def test_torn_lists(ctx):
         all_parked(report)
 
 
+def full_in(report):
+    """The section that the buffer ended in, or the first that was not begun; None: all is there."""
+    missing = report["ktdump"]["missing"]
+    for what in ("rows dropped: buffer full", "buffer full"):
+        for m in missing:
+            if what in m["reason"]:
+                return m["section"]
+    return None
+
+
+def test_room(ctx):
+    """A buffer that ends in every section: a whole stream each time, which says where."""
+    with Rig(ctx, "sched_timeline_kib=64 early_percent=0", files=faults(ctx)) as r:
+        r.scheduler("/dsq.bpf.o")
+        r.g.start("work wake q300- 20", log="/tmp/q")
+        r.g.wait_for("grep -q woken /tmp/q")
+        ended = {}      # section: bytes of room
+
+        def fire(rooms):
+            """One capture for each; their sections."""
+            r.g.sh(f"for n in {' '.join(map(str, rooms))}; do echo room=$n >{FAULT}; echo fire >{FAULT}; done", timeout=120)
+            got = []
+            for n in rooms:
+                report = r.report(whole=False, schemas=False)
+                released(report)
+                if report["ktdump"]["freeze"]["truncated_at_us"] is not None:
+                    got.append(None)
+                    continue
+                assert not n or report["ktdump"]["freeze"]["bytes"] <= n, (n, report["ktdump"]["freeze"])
+                got.append(full_in(report))
+                if n:
+                    ended.setdefault(got[-1], n)
+            return report, got
+
+        fire([0])       # the kernel's BTF is on the host from now on
+        report, _ = fire([0])
+        assert full_in(report) is None
+        # What is taken while the CPUs are parked; names of symbols and of BTF come later.
+        sections = {s["table"] for s in report["ktdump"]["sections"] if s["ns"] and s["bytes"]} - {"begin"}
+        # A row is a byte longer when a number has grown: what was overlooked is looked for again.
+        for shift in (0, 136, 264):
+            places = [shift + 512 * i for i in range(1, 16)] + [shift + 4096 * i for i in range(2, 16)]
+            _, got = fire(places)
+            edges = list(zip(places, places[1:], got, got[1:]))
+            while sections - set(ended):
+                mids = {(a, b): (a + b) // 2 & ~7 for a, b, x, y in edges if x != y and b - a > 8}
+                if not mids:
+                    break
+                at = dict(zip(mids.values(), fire(list(mids.values()))[1]))
+                edges = [e for a, b, x, y in edges if (a, b) in mids
+                         for m in (mids[a, b],) for e in ((a, m, x, at[m]), (m, b, at[m], y))]
+            if not sections - set(ended):
+                break
+        print(f"# ended in {dict(sorted(ended.items(), key=lambda e: e[1]))}", flush=True)
+        assert not sections - set(ended), sections - set(ended)
+        not_cut(fire([0])[0])
+
+
+test_room.once = True
+
+
 def test_clock_lock(ctx):
     """CPUs that are parked while they hold the lock of the HPET do not keep the leader from reading it."""
     with Rig(ctx, files=faults(ctx), cmdline="clocksource=hpet") as r:
