@@ -282,14 +282,24 @@ def cut_pages(report):
             del p["bytes"][8:]
 
 
+def is_const(condition):
+    """(key, value) when that is all that a condition asks for: so it is with the kinds of nodes."""
+    if list(condition) == ["properties"] and len(condition["properties"]) == 1:
+        (key, rule), = condition["properties"].items()
+        if list(rule) == ["const"] and isinstance(rule["const"], str):
+            return key, rule["const"]
+    return None
+
+
 def remembering(cls):
     """
     The same validator, which does not look at what it found right before: reports of one
-    program are mostly the same maps and rows, and all the rest of a check costs less.
+    program are mostly the same maps and rows, and all the rest of a check costs less. A
+    node is asked for each kind whether it is that: those it need not ask the long way.
     """
     import jsonschema
 
-    right, ask = set(), cls.VALIDATORS["$ref"]
+    right, ask, ask_if = set(), cls.VALIDATORS["$ref"], cls.VALIDATORS["if"]
 
     def ref(validator, to, instance, schema):
         if not isinstance(instance, (dict, list)):
@@ -303,7 +313,17 @@ def remembering(cls):
         if not errors:
             right.add(key)
         yield from errors
-    return jsonschema.validators.extend(cls, {"$ref": ref})
+
+    def if_(validator, condition, instance, schema):
+        const = is_const(condition)
+        if not const:
+            yield from ask_if(validator, condition, instance, schema)
+            return
+        key, value = const
+        way = "then" if not isinstance(instance, dict) or key not in instance or instance[key] == value else "else"
+        if way in schema:
+            yield from validator.descend(instance, schema[way], schema_path=way)
+    return jsonschema.validators.extend(cls, {"$ref": ref, "if": if_})
 
 
 @functools.cache
@@ -367,8 +387,8 @@ def check(path):
     if deep > MAX_NESTING:
         raise Problem("%d levels deep" % deep)
     check_floats(report, "$")
-    # Maps may be very long, and a validator is slow.
-    short = [dict(s, maps=shorter(s["maps"])) for s in singles]
+    # These may be very long, and a validator is slow.
+    short = [dict(s, **{k: shorter(s[k]) for k in ("maps", "sdt_allocations") if k in s}) for s in singles]
     if singles[0] is report:
         check_schema(short[0], whole)
     else:
