@@ -7,6 +7,11 @@
 #include <string.h>
 #include <time.h>
 #include <sys/stat.h>
+/*
+ * The functions that only compute: to ask the library for an algorithm by its name makes it
+ * read its configuration and set up all that it knows, which takes longer than a report.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 
 #include "btf_cache.h"
@@ -79,8 +84,10 @@ void btf_cache_close(struct btf_cache *c)
 bool btf_hash_is(const uint8_t hash[static BTF_HASH_BYTES], const uint8_t *data, size_t len)
 {
 	uint8_t own[SHA256_DIGEST_LENGTH];
+	SHA256_CTX ctx;
 
-	return SHA256(data, len, own) && !memcmp(hash, own, sizeof(own));
+	return SHA256_Init(&ctx) && SHA256_Update(&ctx, data, len) && SHA256_Final(own, &ctx) &&
+		!memcmp(hash, own, sizeof(own));
 }
 
 static void name_of(const uint8_t *hash, char name[static NAME_LEN + 1])

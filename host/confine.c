@@ -23,15 +23,12 @@ static void allow_summary(struct sandbox *b)
 int collector_confine(const struct collector *c)
 {
 	_cleanup_sandbox_ struct sandbox b = { .rules = -1 };
-	static const uint8_t hash[BTF_HASH_BYTES];
 	const struct options *o = c->opts;
 	const char *cache;
 	int err;
 
 	if (o->no_sandbox)
 		return 0;
-	/* The library reads its configuration when the first hash is computed. */
-	btf_hash_is(hash, hash, sizeof(hash));
 	cache = btf_cache_prepare(c->btf_cache);
 	sandbox_init(&b);
 	/* The same but for a device. */

@@ -102,6 +102,49 @@ static void put_value(FILE *f, yyjson_val *v)
 	}
 }
 
+/*
+ * While a browser reads a script, it makes its text anew with each block that comes: one of
+ * 50 MB takes two seconds, pieces no longer than a block take a quarter of that.
+ */
+#define PIECE 60000
+
+struct pieces {
+	FILE *f;
+	size_t len;	/* of the last one */
+};
+
+/* Ends one wherever it is full, but not within a character. */
+static ssize_t put_pieces(void *ctx, const char *s, size_t len)
+{
+	struct pieces *p = ctx;
+	size_t at = 0, n;
+
+	for (; at < len; at += n) {
+		if (p->len >= PIECE && (s[at] & 0xc0) != 0x80) {
+			fputs("</script>\n<script class=\"report\" type=\"application/json\">", p->f);
+			p->len = 0;
+		}
+		n = p->len < PIECE ? PIECE - p->len : 1;
+		if (n > len - at)
+			n = len - at;
+		if (fwrite(s + at, 1, n, p->f) != n)
+			return 0;
+		p->len += n;
+	}
+	return len;
+}
+
+static void put_report(FILE *f, yyjson_val *report)
+{
+	struct pieces p = { .f = f };
+	FILE *to = fopencookie(&p, "w", (cookie_io_functions_t){ .write = put_pieces });
+
+	/* Without memory for that, one piece is right, too. */
+	put_value(to ? to : f, report);
+	if (to)
+		fclose(to);
+}
+
 /* The page from @p up to this mark; returns what is behind it. */
 static const char *put_page_to(FILE *f, const char *p, const char *mark)
 {
@@ -119,7 +162,7 @@ static void write_page(FILE *f, yyjson_val *report)
 	p = put_page_to(f, p, "/*BUG*/");
 	json_print_text(f, bug ? bug : "", bug ? strlen(bug) : 0);
 	p = put_page_to(f, p, "/*REPORT*/");
-	put_value(f, report);
+	put_report(f, report);
 	fwrite(p, 1, html_page_end - p, f);
 }
 

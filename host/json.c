@@ -38,17 +38,21 @@ void json_add_text(yyjson_mut_doc *doc, yyjson_mut_val *obj, const char *key, co
 
 void json_print_text(FILE *f, const char *s, size_t len)
 {
+	size_t from = 0;
+
 	fputc('"', f);
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = s[i];
+		bool quoted = c == '"' || c == '\\';
 
-		if (c == '"' || c == '\\')
-			fprintf(f, "\\%c", c);
-		else if (c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7f)
-			fprintf(f, "\\u%04x", c);
-		else
-			fputc(c, f);
+		if (!quoted && c >= 0x20 && c != '<' && c != '>' && c != '&' && c != 0x7f)
+			continue;
+		/* All that may stay as it is at once: reports have megabytes of it. */
+		fwrite(s + from, 1, i - from, f);
+		from = i + 1;
+		fprintf(f, quoted ? "\\%c" : "\\u%04x", c);
 	}
+	fwrite(s + from, 1, len - from, f);
 	fputc('"', f);
 }
 

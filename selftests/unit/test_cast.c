@@ -13,9 +13,9 @@
 #include "../fuzz/inputs.h"
 
 #ifdef __SANITIZE_ADDRESS__
-#define ROUNDS 8000
+#define ROUNDS 2500
 #else
-#define ROUNDS 60000
+#define ROUNDS 20000
 #endif
 
 /* ------------------------------------------------------------------- instructions */

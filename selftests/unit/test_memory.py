@@ -5,7 +5,9 @@
 Recorded streams with a large map each are made into reports; peak memory may not go
 beyond twice the map and a constant. Prints KTAP, and what was measured.
 """
+import itertools
 import os
+import struct
 import sys
 
 sys.dont_write_bytecode = True
@@ -93,8 +95,10 @@ def hash_records():
     nr = 1000000
 
     def pieces(g):
-        data = b"".join(kw.record(KERN + i * 64, i.to_bytes(8, "little") + (i * i).to_bytes(8, "little"), i) for i in range(nr))
-        assert len(data) == 40 * nr
+        # As kw.record() makes them, in a fifth of the time.
+        one, again = struct.Struct("<QIIIIQQ").pack, itertools.repeat
+        data = b"".join(map(one, range(KERN, KERN + 64 * nr, 64), again(40), again(0), range(nr), again(0), range(nr), (i * i for i in range(nr))))
+        assert len(data) == 40 * nr and data.endswith(kw.record(KERN + (nr - 1) * 64, struct.pack("<QQ", nr - 1, (nr - 1) ** 2), nr - 1))
         g.record(1, MAP["kva"], data)
     stream = snapshot({"map_type": 1, "max_entries": nr}, {"n_buckets": 1 << 20, "count": nr}, pieces, form="hash", seen=nr,
                       taken=nr, bytes=40 * nr)

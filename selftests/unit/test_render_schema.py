@@ -12,8 +12,14 @@ import tempfile
 
 import jsonschema
 
+sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import check_report  # noqa: E402
+
 TOP = os.path.dirname(os.path.dirname(HERE))
+PLAIN = os.path.join(TOP, "build", "unit", "plain")
+NAMES = ("render", "render_elf")
 KEYS = {
     "int": "kind bits value", "uint": "kind bits value", "bool": "kind value", "char": "kind value",
     "float": "kind bits value", "enum": "kind bits value variant is_signed",
@@ -25,9 +31,8 @@ KEYS = {
 
 def rendered(name, tmp):
     """The nodes of one test, those that are the same once."""
-    exe, dump = os.path.join(TOP, "build", "unit", "plain", name), os.path.join(tmp, name + ".json")
-    subprocess.run(["make", "-s", "-C", HERE, exe], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([exe], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    dump = os.path.join(tmp, name + ".json")
+    subprocess.run([os.path.join(PLAIN, name)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                    env=dict(os.environ, KTDUMP_RENDER_DUMP=dump, KTDUMP_TOP=TOP))
     with open(dump, encoding="utf-8") as f:
         return sorted(set(f.read().splitlines()))
@@ -44,14 +49,12 @@ def check_order(v, kinds):
 
 def main():
     sys.setrecursionlimit(20000)
-    with open(os.path.join(TOP, "docs", "report.schema.json"), encoding="utf-8") as f:
-        schema = json.load(f)
-    validator = jsonschema.Draft202012Validator(
-        {"$schema": schema["$schema"], "$ref": "#/$defs/RenderedValue", "$defs": schema["$defs"]})
+    _, validator = check_report.validator("report.schema.json", "RenderedValue")
     failed = False
     kinds = set()
     with tempfile.TemporaryDirectory(prefix="ktrender.") as tmp:
-        for name in ("render", "render_elf"):
+        subprocess.run(["make", "-s", "-C", HERE, *(os.path.join(PLAIN, name) for name in NAMES)], check=True, stdout=subprocess.DEVNULL)
+        for name in NAMES:
             lines = rendered(name, tmp)
             bad = []
             for line in lines:

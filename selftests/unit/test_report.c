@@ -12,7 +12,7 @@
 #include "session.h"
 #include "view_text.h"
 
-#define NR_MUTATIONS 2000
+#define NR_MUTATIONS 400
 
 /* In place of output.c: keep the JSON. */
 static char *last_json;

@@ -505,7 +505,7 @@ def damaged():
     rng = random.Random(11)
     saved, tr.check = tr.check, lambda path: None
     try:
-        for _ in range(120):
+        for _ in range(40):
             s = two()
             s.values("tasks", *s.tasks.values())
             s.arena()

@@ -85,7 +85,7 @@ def other_checker():
 
     def right(report):
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as f:
-            json.dump(report, f)
+            f.write(json.dumps(report))         # json.dump() is ten times as slow
             f.flush()
             try:
                 check_report.check(f.name)
