@@ -262,7 +262,7 @@ def counters():
 def hostile_text():
     def bad(n):
         return leaf("struct", type_name=n, members=[{"name": n, "value": leaf("ptr", value=1, ktdump_label=n, deref=leaf("unsupported", reason=n))}])
-    for n in (ODD, "x" * 100000, "\x1b]0;" * 1000):
+    for n in (ODD, "x" * 1000000, "\x1b]0;" * 1000):
         report = one(bad(n), name=n, error=n)
         report["maps"].append({"name": n, "map_type": 1, "value_size": 1, "max_entries": 9,
                                "entries": [{"key_hex": n, "value_hex": n, "key": leaf("enum", bits=32, value=1, variant=n)}] * 3})
