@@ -115,7 +115,8 @@ def trigger(k, facts):
     count = per_cpu(k.prog["__preempt_count"], cpu)
     long = count.type_.size == 8
     nmi, hardirq, softirq = LONG_COUNT if long else SHORT_COUNT
-    count = num(count) & (0xffffffff if long else 0x7fffffff)
+    # Once more than when it was triggered: while the others stand still it counts as in an NMI.
+    count = (num(count) & (0xffffffff if long else 0x7fffffff)) - (nmi & -nmi)
     # CLOCK_REALTIME is this much ahead of CLOCK_MONOTONIC, in which the freeze is told.
     ahead = num(k.prog["timekeeper_data"][0].timekeeper.offs_real)
     facts["ktdump"]["freeze"] = {"cpus_targeted": len(k.online) - 1, "cpus_parked": sum(k.interrupted.values()), "cpus_missing": []}
