@@ -5,7 +5,6 @@
  */
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
-#include <linux/timekeeping.h>
 
 #include "demand.h"
 #include "trigger.h"
@@ -14,7 +13,6 @@
 
 static DEFINE_MUTEX(asked);
 static bool is_open;
-static u64 last_ns;		/* of the last periodic one; ticker only */
 
 int ktd_demand(const char *who)
 {
@@ -25,16 +23,11 @@ int ktd_demand(const char *who)
 	return ktd_snapshot_living(&trig) ? 0 : -EBUSY;
 }
 
-void ktd_demand_check(void)
+void ktd_demand_interval(void)
 {
-	u64 now = ktime_get_mono_fast_ns();
-
-	if (!ktd_interval_ms || !ktd_scx_root() ||
-	    now - last_ns < (u64)ktd_interval_ms * NSEC_PER_MSEC)
-		return;
-	/* one that could not be taken is left out, not made up for */
-	last_ns = now;
-	ktd_demand("interval");
+	/* one that cannot be taken is left out, not made up for */
+	if (ktd_scx_root())
+		ktd_demand("interval");
 }
 
 void ktd_demand_open(bool open)

@@ -9,8 +9,8 @@
  */
 int ktd_demand(const char *who);
 
-/* Ticker: takes one when interval_ms have gone by. */
-void ktd_demand_check(void);
+/* Ticker, when interval_ms have gone by: one of the scheduler, if there is one. */
+void ktd_demand_interval(void);
 
 /* From here on the guest may ask; until then it is told -EAGAIN. */
 void ktd_demand_open(bool open);

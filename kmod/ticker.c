@@ -8,7 +8,8 @@
 
 #define PERIOD_MS	100	/* when no samples are taken */
 
-static struct hrtimer timer;
+/* Apart: snapshots come as often as they are wanted, not as often as there are samples. */
+static struct hrtimer timer, interval;
 
 #ifndef HAVE_HRTIMER_SETUP
 /* as it was before hrtimer_init() went away */
@@ -16,22 +17,42 @@ static struct hrtimer timer;
 	do { hrtimer_init(timer, clock, mode); (timer)->function = (fn); } while (0)
 #endif
 
+/* Where in its period the timer fires stays the same; periods that were missed are left out. */
+static enum hrtimer_restart again(struct hrtimer *t, u32 ms)
+{
+	hrtimer_forward_now(t, ms_to_ktime(ms));
+	return HRTIMER_RESTART;
+}
+
 static enum hrtimer_restart tick(struct hrtimer *t)
 {
 	ktd_timeline_sample();
 	ktd_early_check();
-	ktd_demand_check();
-	hrtimer_forward_now(t, ms_to_ktime(ktd_sample_ms ?: PERIOD_MS));
-	return HRTIMER_RESTART;
+	return again(t, ktd_sample_ms ?: PERIOD_MS);
+}
+
+static enum hrtimer_restart interval_over(struct hrtimer *t)
+{
+	ktd_demand_interval();
+	return again(t, ktd_interval_ms);
+}
+
+static void start(struct hrtimer *t, enum hrtimer_restart (*fn)(struct hrtimer *), u32 ms)
+{
+	hrtimer_setup(t, fn, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	hrtimer_start(t, ms_to_ktime(ms), HRTIMER_MODE_REL_HARD);
 }
 
 void ktd_ticker_init(void)
 {
-	hrtimer_setup(&timer, tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
-	hrtimer_start(&timer, ms_to_ktime(ktd_sample_ms ?: PERIOD_MS), HRTIMER_MODE_REL_HARD);
+	start(&timer, tick, ktd_sample_ms ?: PERIOD_MS);
+	if (ktd_interval_ms)
+		start(&interval, interval_over, ktd_interval_ms);
 }
 
 void ktd_ticker_exit(void)
 {
+	if (ktd_interval_ms)
+		hrtimer_cancel(&interval);
 	hrtimer_cancel(&timer);
 }

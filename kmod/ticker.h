@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The clock of everything that happens without an exit: one timer in hard-irq
- * context, so it goes on while no task and no kworker gets a CPU.
+ * The clock of everything that happens without an exit: timers in hard-irq
+ * context, so they go on while no task and no kworker gets a CPU.
  */
 #ifndef KTD_TICKER_H
 #define KTD_TICKER_H
 
 void ktd_ticker_init(void);
-/* Waits until it does not run any more. May sleep. */
+/* Waits until none runs any more. May sleep. */
 void ktd_ticker_exit(void);
 
 #endif
