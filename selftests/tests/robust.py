@@ -324,6 +324,43 @@ test_guest_paused.timeout = 300
 test_guest_paused.once = True
 
 
+def test_guest_reset(ctx):
+    """The guest is reset in mid-stream: a partial report, and a whole one of its next life.
+
+    As the host sees it: nobody ends the old connection, and a new one comes.  A real reset is
+    beyond vhost-device-vsock, which is deaf in the next life.
+    """
+    g = socket_guest(ctx)
+    path = os.path.join(ctx.sockets, "c")
+    c = ctx.collector(None, "--uds", path, "--grace", "1", "--silence", "5", "-v", output=os.path.join(ctx.tmp, "r") + "/")
+    wait_host(lambda: os.path.exists(path + "_19284"), 20, "ktcollect listens")
+    old = Proxy(g, path, limit=PART)
+    try:
+        insmod(g)
+        fail(g)
+        wait_host(old.full.is_set, 30, "a part of the stream")
+        wait_host(lambda: "snapshot 1" in c.stderr(), 30, "the collector has a part")
+        g.kill()
+        g = socket_guest(ctx)
+        new = Proxy(g, path)
+        try:
+            insmod(g)
+            msg = fail(g)
+            wait_host(lambda: len(paths_of(c)) >= 2, 90, "two reports")
+            reports = [check(p) for p in paths_of(c)]
+            assert sorted(r["ktdump"]["incomplete"] for r in reports) == [False, True], [r["ktdump"]["missing"] for r in reports]
+            assert len({r["ktdump"]["kernel"]["boot_id"] for r in reports}) == 2
+            (good,) = [r for r in reports if not r["ktdump"]["incomplete"]]
+            assert exit_message(good) == msg
+            g.sh("rmmod ktdump")
+        finally:
+            new.close()
+        assert "silent for 5 s" in c.stderr(), c.stderr()
+    finally:
+        old.close()
+    g.assert_clean_log(allow=HOST_NOISE)
+
+
 def test_two_guests(ctx):
     """Two guests, one collector: each gets its own report."""
     a, b = socket_guest(ctx, mem_mib=512), socket_guest(ctx, mem_mib=512)
