@@ -8,6 +8,7 @@
 #include "collector.h"
 #include "diff.h"
 #include "difference.h"
+#include "json.h"
 #include "log.h"
 #include "show.h"
 #include "view.h"
@@ -343,7 +344,7 @@ static int diff(yyjson_val *early, yyjson_val *late, bool all, bool json, bool e
 		log_err("no memory");
 	} else {
 		if (json)
-			puts(text);
+			json_puts(stdout, text);
 		else
 			show_text(yyjson_doc_get_root(doc), early, late, all);
 		ret = exit_code && differs(yyjson_doc_get_root(doc)) ? EXIT_REPORT : EXIT_OK;

@@ -140,7 +140,7 @@ static int by_enum_name(const void *a, const void *b)
 	const msgpack_object *x = *(const msgpack_object *const *)a;
 	const msgpack_object *y = *(const msgpack_object *const *)b;
 	uint32_t min = x->via.str.size < y->via.str.size ? x->via.str.size : y->via.str.size;
-	int d = memcmp(x->via.str.ptr, y->via.str.ptr, min);
+	int d = min ? memcmp(x->via.str.ptr, y->via.str.ptr, min) : 0;
 
 	return d ? d : (x->via.str.size > y->via.str.size) - (x->via.str.size < y->via.str.size);
 }

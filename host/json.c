@@ -10,7 +10,7 @@ yyjson_mut_val *json_text(yyjson_mut_doc *doc, const char *s, size_t len)
 	_cleanup_free_ char *buf = NULL;
 	size_t out = 0;
 
-	len = strnlen(s, len);
+	len = len ? strnlen(s, len) : 0;	/* none may be nowhere */
 	buf = malloc(len * 3 + 1);
 	if (!buf)
 		return NULL;
@@ -54,6 +54,21 @@ void json_print_text(FILE *f, const char *s, size_t len)
 	}
 	fwrite(s + from, 1, len - from, f);
 	fputc('"', f);
+}
+
+void json_puts(FILE *f, const char *json)
+{
+	const unsigned char *p = (const unsigned char *)json;
+
+	for (; *p; p++) {
+		if (*p == 0x7f)
+			fputs("\\u007f", f);
+		else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+			fprintf(f, "\\u%04x", *++p);
+		else
+			fputc(*p, f);
+	}
+	fputc('\n', f);
 }
 
 yyjson_mut_val *json_hex(yyjson_mut_doc *doc, const uint8_t *data, size_t len)

@@ -14,6 +14,12 @@ void json_add_text(struct yyjson_mut_doc *doc, struct yyjson_mut_val *obj, const
 yyjson_mut_val *json_text(yyjson_mut_doc *doc, const char *s, size_t len);
 /* A JSON string that may also stand in a script element: nothing in it can end that. */
 void json_print_text(FILE *f, const char *s, size_t len);
+
+/*
+ * Prints JSON, and a newline, such that a terminal is not told anything by it: DEL and the
+ * controls from U+0080 on, which JSON has no quarrel with, are escaped.
+ */
+void json_puts(FILE *f, const char *json);
 /* Lowercase hex, one blank between bytes. */
 yyjson_mut_val *json_hex(yyjson_mut_doc *doc, const uint8_t *data, size_t len);
 /* Any value as it came: integers exact, bin as hex, nil as null. */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "collector.h"
+#include "json.h"
 #include "jsonw.h"
 #include "log.h"
 #include "sandbox.h"
@@ -113,7 +114,7 @@ static int show_json(yyjson_doc *doc, const char *pointer)
 		log_err("the report has no %s", pointer);
 		return EXIT_ERROR;
 	}
-	puts(json);
+	json_puts(stdout, json);
 	return EXIT_OK;
 }
 

@@ -100,8 +100,10 @@ static bool is_header_again(const struct table *t, row_t row)
 		const msgpack_object *a = &t->header->via.array.ptr[i];
 		const msgpack_object *b = &row->via.array.ptr[i];
 
-		if (b->type != MSGPACK_OBJECT_STR || a->via.str.size != b->via.str.size ||
-		    memcmp(a->via.str.ptr, b->via.str.ptr, a->via.str.size))
+		if (b->type != MSGPACK_OBJECT_STR || a->via.str.size != b->via.str.size)
+			return false;
+		/* an empty one may be nowhere */
+		if (a->via.str.size && memcmp(a->via.str.ptr, b->via.str.ptr, a->via.str.size))
 			return false;
 	}
 	return true;
@@ -211,8 +213,8 @@ int row_str(const struct table *t, row_t row, unsigned int col, const char **ret
 		return err;
 	if (o->type != MSGPACK_OBJECT_STR)
 		return -EBADMSG;
-	*ret = o->via.str.ptr;
-	*len_ret = strnlen(o->via.str.ptr, o->via.str.size);
+	*ret = o->via.str.size ? o->via.str.ptr : "";
+	*len_ret = strnlen(*ret, o->via.str.size);
 	return 0;
 }
 

@@ -167,6 +167,7 @@ static void test_texts(void **state)
 		const char *out;
 	} cases[] = {
 		{ "plain", 5, "\"plain\"" },
+		{ NULL, 0, "\"\"" },		/* as msgpack-c gives an empty text */
 		{ "cut\0off", 7, "\"cut\"" },
 		{ "\xff\xfe", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
 		{ "\xc3\xa9", 2, "\"\xc3\xa9\"" },

@@ -272,6 +272,8 @@ def hostile_text():
         for args in ((), ("--all",), ("--task", "1")):
             out = show(report, *args)
             assert not CONTROL.search(out), args
+        out = show(report, "--json", "/maps")
+        assert json.loads(out) == report["maps"] and not CONTROL.search(out)
 
 
 @test

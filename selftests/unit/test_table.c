@@ -67,6 +67,30 @@ static void test_getters(void **state)
 	snapshot_destroy(s);
 }
 
+/* msgpack-c has nothing where the text would be, and memcmp() takes no nothing. */
+static void test_empty_text(void **state)
+{
+	struct snapshot *s = snapshot_create("test", "boot", 1, 1 << 20);
+	struct table *t = &s->tables[KTD_TBL_MISSING];
+	const char *str;
+	struct gen g;
+	size_t len;
+
+	(void)state;
+	gen_init(&g);
+	gen_row(&g, "sss", "table", "reason", "");
+	gen_row(&g, "sss", "", "", "");
+	gen_row(&g, "sss", "table", "reason", "");
+	assert_int_equal(add(s, &g, KTD_TBL_MISSING), 0);
+	assert_int_equal(t->nr_rows, 1);
+	assert_int_equal(t->repeated_headers, 1);
+	assert_int_equal(row_str(t, t->rows[0], KTD_MISSING_TABLE, &str, &len), 0);
+	assert_int_equal(len, 0);
+	assert_string_equal(str, "");
+	gen_deinit(&g);
+	snapshot_destroy(s);
+}
+
 static void test_odd_rows(void **state)
 {
 	struct snapshot *s = snapshot_create("test", "boot", 1, 1 << 20);
@@ -194,6 +218,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_getters),
+		cmocka_unit_test(test_empty_text),
 		cmocka_unit_test(test_odd_rows),
 		cmocka_unit_test(test_payloads),
 		cmocka_unit_test(test_memory_limit),
