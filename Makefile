@@ -132,6 +132,10 @@ check-unit:
 check-style:
 	@$(IN_ROOT) selftests/run --only style $(TESTARGS)
 
+# Which share of the collector's lines the unit tests run.
+coverage:
+	@$(IN_ROOT) selftests/coverage
+
 # 60 s of CPU time for each fuzz target.
 check-fuzz:
 	@$(IN_ROOT) selftests/run --only fuzz $(TESTARGS)

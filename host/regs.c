@@ -40,7 +40,8 @@ void regs_report(struct report *r)
 	uint64_t nr = regs_nr_cpus(r, by_cpu), cpu;
 	yyjson_mut_val *arr;
 
-	if (!by_cpu || !t->nr_rows)
+	/* rows there may be whose CPU is none */
+	if (!by_cpu || !t->nr_rows || !nr)
 		return;
 	arr = yyjson_mut_obj_add_arr(r->doc, r->top, "vcpu_regs");
 	for (cpu = 0; cpu < nr; cpu++) {

@@ -250,7 +250,7 @@ static yyjson_mut_val *odd_value(struct tree *t)
 	case 4:
 		return yyjson_mut_obj(t->doc);
 	case 5:
-		return yyjson_mut_sint(t->doc, -(int64_t)v);
+		return yyjson_mut_sint(t->doc, (int64_t)(0 - v));
 	case 6:
 	case 7:
 		return yyjson_mut_str(t->doc, texts[dice(&t->d, ARRAY_SIZE(texts))]);

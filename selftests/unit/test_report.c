@@ -159,6 +159,28 @@ static void test_dual(void **state)
 	gen_deinit(&g);
 }
 
+/* ktstr leaves empty lists out. */
+static void test_cpu_without_number(void **state)
+{
+	struct snapshot *s = snapshot_create("test", "boot", 1, 1 << 20);
+	const char *why = NULL;
+	yyjson_doc *doc;
+	struct gen g;
+
+	(void)state;
+	gen_init(&g);
+	gen_row(&g, "sss", "cpu", "parked", "ip");
+	gen_row(&g, "bbu", 1, 1, (uint64_t)0xffff0010);
+	assert_int_equal(snapshot_add(s, KTD_TBL_CPU, g.payload.data, g.payload.size, &why), 0);
+	assert_int_equal(output_write(&collector, s), 0);
+	doc = parsed();
+	assert_json(doc, "/ktdump/cpus/0/ip", "4294901776");
+	assert_null(yyjson_doc_ptr_get(doc, "/vcpu_regs"));
+	yyjson_doc_free(doc);
+	gen_deinit(&g);
+	snapshot_destroy(s);
+}
+
 static void test_texts(void **state)
 {
 	static const struct {
@@ -278,6 +300,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sample),
 		cmocka_unit_test(test_dual),
+		cmocka_unit_test(test_cpu_without_number),
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_mutations),
 	};
