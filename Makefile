@@ -183,6 +183,7 @@ help:
 	@echo "demo             boot a guest, stall a scheduler, show the report"
 	@echo "check            all tests   (TESTARGS='-t NAME -k 7.3', see selftests/run --help)"
 	@echo "check-unit, check-style, check-fuzz, check-vm   one kind of tests"
+	@echo "coverage         which share of the collector's lines the unit tests run"
 	@echo "fuzz             fuzz targets for longer   (SECONDS=N of CPU time each, TARGET=NAME)"
 	@echo "check-oracle     every field of reports against memory dumps read by drgn (fetches 500 MB per kernel)"
 	@echo "check-kernel     all guest tests, and storms, on kernels with KASAN, lockdep, PREEMPT_RT (built first; hours)"
@@ -191,4 +192,4 @@ help:
 	@echo "distclean        the root too"
 
 .PHONY: all host module modules_install man install test-build demo check check-unit \
-	check-style check-fuzz fuzz check-vm check-oracle check-kernel bench clean distclean help
+	check-style coverage check-fuzz fuzz check-vm check-oracle check-kernel bench clean distclean help

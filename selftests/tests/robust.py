@@ -361,6 +361,9 @@ def test_guest_reset(ctx):
     g.assert_clean_log(allow=HOST_NOISE)
 
 
+test_guest_reset.once = True
+
+
 def test_two_guests(ctx):
     """Two guests, one collector: each gets its own report."""
     a, b = socket_guest(ctx, mem_mib=512), socket_guest(ctx, mem_mib=512)
