@@ -50,6 +50,12 @@ def on_demand(r):
     return report
 
 
+def readable(g, ids):
+    """Those that bpftool can read to their end; in a batch it would stop at the first that it cannot."""
+    out = g.sh(f"for i in {' '.join(map(str, ids))}; do bpftool -j map dump id $i >/dev/null 2>&1 && echo $i; done; true", timeout=120)
+    return {int(n) for n in out.split()}
+
+
 def bpftool_once(g, ids):
     """(seconds, bytes of JSON) of bpftool -j map dump, one process for all of them."""
     g.sh("(" + "".join(f"echo map dump id {i};" for i in ids) + ") >/tmp/batch")
@@ -63,10 +69,12 @@ def test_zoo(ctx):
     rounds = []
     with Zoo(ctx, f"{ROOMY} {PLAIN}") as r:
         r.fill()
+        ids = bpftool_maps(r.g)
+        good = readable(r.g, ids.values())
+        ids = {name: i for name, i in ids.items() if i in good}
         for _ in range(ROUNDS):
             report = on_demand(r)
             held = report["ktdump"]["freeze"]["held_ns"] / 1e9
-            ids = bpftool_maps(r.g)
             ours = {m["name"]: m["content"] for m in report["ktdump"]["maps"] if m["name"] in ids and m.get("content")}
             seconds, size = bpftool_once(r.g, [ids[n] for n in ours])
             dump, vmcore = stopped(r)
