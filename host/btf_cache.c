@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 /*
  * The functions that only compute: to ask the library for an algorithm by its name makes it
- * read its configuration and set up all that it knows, which takes longer than a report.
+ * read its configuration and set up all that it knows, as much work as a small report.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>

@@ -61,8 +61,8 @@ static __always_inline void count_drop(u8 kind)
 }
 
 /*
- * Preemption must be off from here to event_end(). Inline: with the timeline on this and the
- * clock are most of what a context switch takes longer, and @kind is known.
+ * Preemption must be off from here to event_end(). Inline: every context switch and wakeup
+ * pays for it, and @kind is known.
  */
 static __always_inline struct ktd_sched_event *event_begin(u8 kind, u32 *seq)
 {

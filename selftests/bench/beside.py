@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What else could be done at that moment, in the same guest, on the same state.
 
-In real time, as QEMU's own dump has no other, but for the kernel's. The figure is the median of the rounds'
-ratios: both sides of each are measured one after the other.
+In real time, as QEMU's own dump has no other; the kernel's dump by the guest's clock. The
+figure is the median of the rounds' ratios: both sides of each are measured one after the other.
 """
 import os
 import re
