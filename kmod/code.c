@@ -87,7 +87,7 @@ static void take_insns(struct ktd_capture *c, struct code *k, size_t limit)
 			return cut(k, "deadline", 0);
 		if (limit < pos + sizeof(struct bpf_insn))
 			return cut(k, "bytes", limit);
-		dst = ktd_bin_begin(&c->sink, nums, ARRAY_SIZE(nums), &room);
+		dst = ktd_bin_begin(&c->sink, KTD_TBL_INSN, nums, ARRAY_SIZE(nums), &room);
 		if (!dst)
 			return cut(k, "full", 0);
 		n = round_down(min3(len - pos, (u64)room, (u64)limit - pos),
@@ -97,7 +97,7 @@ static void take_insns(struct ktd_capture *c, struct code *k, size_t limit)
 			return;
 		}
 		note_calls(dst, n);
-		ktd_bin_end(&c->sink, KTD_TBL_INSN, n);
+		ktd_bin_end(&c->sink, n);
 		pos += n;
 		k->taken = pos / sizeof(struct bpf_insn);
 	}

@@ -49,13 +49,13 @@ void ktd_row_close(struct ktd_content *ct)
 {
 	if (!ct->row)
 		return;
-	ktd_bin_end(&ct->c->sink, ct->row_table, ct->row_len);
+	ktd_bin_end(&ct->c->sink, ct->row_len);
 	ct->row = NULL;
 }
 
 static bool row_open(struct ktd_content *ct, u16 table, const u64 *nums, u32 nr)
 {
-	ct->row = ktd_bin_begin(&ct->c->sink, nums, nr, &ct->row_room);
+	ct->row = ktd_bin_begin(&ct->c->sink, table, nums, nr, &ct->row_room);
 	ct->row_len = 0;
 	ct->row_table = table;
 	return ct->row;

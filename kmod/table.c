@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <linux/minmax.h>
-#include <linux/string.h>
-
+#include "compat.h"
 #include "nofault.h"
 #include "table.h"
 
@@ -92,26 +90,27 @@ bool ktd_rec_private(struct ktd_sink *s, enum ktd_private kind, const void *p, s
 	return true;
 }
 
-u8 *ktd_bin_begin(struct ktd_sink *s, const u64 *nums, u32 nr, size_t *room)
+u8 *ktd_bin_begin(struct ktd_sink *s, u16 table, const u64 *nums, u32 nr, size_t *room)
 {
 	u32 i;
 
-	if (!rec_begin(s, &s->bin))
+	if (s->stat[table].headless || !rec_begin(s, &s->bin))
 		return NULL;
+	s->bin_table = table;
 	ktd_mp_array(&s->bin, nr + 1);
 	for (i = 0; i < nr; i++)
 		ktd_mp_uint(&s->bin, nums[i]);
 	return ktd_mp_bin_open(&s->bin, room);
 }
 
-void ktd_bin_end(struct ktd_sink *s, u16 table, size_t len)
+void ktd_bin_end(struct ktd_sink *s, size_t len)
 {
 	if (!len)
 		return;
 	ktd_mp_bin_close(&s->bin, len);
-	rec_end(s, &s->bin, table);
-	s->stat[table].rows++;
-	s->stat[table].seen++;
+	rec_end(s, &s->bin, s->bin_table);
+	s->stat[s->bin_table].rows++;
+	s->stat[s->bin_table].seen++;
 }
 
 static bool col_present(const struct ktd_table *t, unsigned int i)
@@ -336,7 +335,6 @@ bool ktd_row_end(struct ktd_sink *s, const struct ktd_table *t)
 	struct ktd_mpack mp;
 	u32 nr;
 
-	/* a short row may fit where its header did not, and would be taken for one */
 	if (s->stat[t->id].headless || !rec_begin(s, &mp))
 		goto err_full;
 	nr = find_ops(s, t);

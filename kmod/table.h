@@ -102,12 +102,14 @@ struct ktd_sink {
 		u32	rows;		/* data rows written */
 		u32	seen;		/* objects met */
 		u32	dropped;	/* rows that did not fit */
-		bool	headless;	/* nor did the header row */
+		/* Nor did the header row; a short row that does would be taken for it. */
+		bool	headless;
 		u64	bytes;
 		u64	ns;
 	} stat[KTD_TBL_MAX];
 	struct ktd_row	row;		/* the row being made */
 	struct ktd_mpack bin;		/* the one of ktd_bin_begin() */
+	u16	bin_table;
 };
 
 void ktd_sink_init(struct ktd_sink *s, void *buf, size_t size);
@@ -124,12 +126,12 @@ struct ktd_row *ktd_row_begin(struct ktd_sink *s, const struct ktd_table *t);
 bool ktd_row_end(struct ktd_sink *s, const struct ktd_table *t);
 
 /*
- * A row of @nr numbers and, last, bytes that the caller puts in place itself, at most
+ * A row of @table: @nr numbers and, last, bytes that the caller puts in place itself, at most
  * *@room of them: memory is copied once. No other row may begin before ktd_bin_end(),
  * which drops the row when @len is 0. NULL when there is no room.
  */
-u8 *ktd_bin_begin(struct ktd_sink *s, const u64 *nums, u32 nr, size_t *room);
-void ktd_bin_end(struct ktd_sink *s, u16 table, size_t len);
+u8 *ktd_bin_begin(struct ktd_sink *s, u16 table, const u64 *nums, u32 nr, size_t *room);
+void ktd_bin_end(struct ktd_sink *s, size_t len);
 
 /* Raw bytes that stay in the guest. */
 bool ktd_rec_private(struct ktd_sink *s, enum ktd_private kind, const void *p, size_t len);
