@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import statistics
+import sys
 import threading
 
 from _common import wait_host
@@ -22,7 +23,7 @@ CHUNKS = (16 << 10, 256 << 10)
 
 
 class Sink:
-    """Reads what a guest sends to PORT, and closes when it has ended."""
+    """Reads what a guest sends to PORT, and closes when it has the announced number of bytes."""
 
     def __init__(self, path):
         self.server = socket.socket(socket.AF_UNIX)
@@ -35,8 +36,9 @@ class Sink:
         while True:
             s, _ = self.server.accept()
             with s:
-                while s.recv_into(buf):
-                    pass
+                left = int.from_bytes(s.recv(8, socket.MSG_WAITALL), sys.byteorder)
+                while left > 0:
+                    left -= s.recv_into(buf) or left
 
 
 class Line(Zoo):
