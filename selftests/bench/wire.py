@@ -2,7 +2,8 @@
 """How much of what vsock can carry a snapshot uses.
 
 The same bytes, through the same device, to the same host: once as a snapshot to the
-collector, once as they are to a program that throws them away.
+collector, once as they are to a program that throws them away; and with a checksum of
+each piece, as every frame has one, which an emulated CPU makes slowly.
 """
 import os
 import re
@@ -19,7 +20,8 @@ from robust import socket_guest
 ROUNDS = 5
 TARGET = 0.9
 PORT = 19286
-CHUNKS = (16 << 10, 256 << 10)
+# vhost-device-vsock hangs at larger ones, see KTD_FRAME_MAX_PAYLOAD.
+CHUNKS = (16 << 10, 28 << 10)
 
 
 class Sink:
@@ -65,16 +67,19 @@ def test_share(ctx):
             size, seconds = wait_host(lambda: r.g.check() or sent(r, nr), 300, "a snapshot")     # noqa: B023
             wait_host(lambda: len(r.paths()) > nr, 300, "its report")       # noqa: B023
             os.unlink(r.paths()[nr])
-            plain = min(int(r.g.sh(f"work vsock {PORT} {size} {chunk}", timeout=300)) / 1e9 for chunk in CHUNKS)
-            rounds.append({"share": plain / seconds, "mb": size / 1e6, "mb_s": size / seconds / 1e6, "plain_mb_s": size / plain / 1e6})
+            plain, summed = (min(int(r.g.sh(f"work vsock {PORT} {size} {chunk} {how}", timeout=60)) / 1e9 for chunk in CHUNKS)
+                             for how in ("", "sum"))
+            rounds.append({"share": plain / seconds, "share_summed": summed / seconds, "mb": size / 1e6,
+                           **{k: size / s / 1e6 for k, s in (("mb_s", seconds), ("plain_mb_s", plain), ("summed_mb_s", summed))}})
         r.taken = ROUNDS
         accel = r.g.accel
         sink.server.close()
         r.close()
     mid = {k: statistics.median(x[k] for x in rounds) for k in rounds[0]}
     shares = sorted(x["share"] for x in rounds)
-    print(f"# wire: {mid['share']:.2f} of what vsock carries ({shares[0]:.2f} to {shares[-1]:.2f}; target {TARGET}): {mid['mb']:.1f} MB at "
-          f"{mid['mb_s']:.0f} MB/s, and at {mid['plain_mb_s']:.0f} MB/s as plain bytes")
+    print(f"# wire: {mid['share']:.2f} of what vsock carries ({shares[0]:.2f} to {shares[-1]:.2f}; target {TARGET}), {mid['share_summed']:.2f} "
+          f"of what it carries with checksums: {mid['mb']:.1f} MB at {mid['mb_s']:.0f} MB/s, and at {mid['plain_mb_s']:.0f} MB/s "
+          f"as plain bytes, {mid['summed_mb_s']:.0f} MB/s with checksums")
     record(f"wire-{ctx.release}", {"accelerator": accel, "target": TARGET, "median": mid, "rounds": rounds})
 
 
