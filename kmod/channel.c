@@ -4,8 +4,8 @@
 #include <linux/kthread.h>
 #include <linux/net.h>
 #include <linux/sched/mm.h>
+#include <linux/swait.h>
 #include <linux/vm_sockets.h>
-#include <linux/wait.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
 
@@ -26,7 +26,8 @@
 #define BACKOFF_MAX	(2 * HZ)
 
 static struct task_struct *sender;
-static DECLARE_WAIT_QUEUE_HEAD(wake_wait);
+/* Of the simple kind, whose lock is a raw one: on PREEMPT_RT too a hard IRQ may wake. */
+static DECLARE_SWAIT_QUEUE_HEAD(wake_wait);
 static bool woken;
 
 /* How far the next snapshot has got. */
@@ -56,7 +57,7 @@ static struct {
 void ktd_channel_wake(void)
 {
 	WRITE_ONCE(woken, true);
-	wake_up(&wake_wait);
+	swake_up_one(&wake_wait);
 }
 
 static void disconnect(void)
@@ -294,8 +295,9 @@ static bool unanswered(void)
 
 static void sleep_for(unsigned long timeout)
 {
-	wait_event_interruptible_timeout(wake_wait,
-					 READ_ONCE(woken) || kthread_should_stop(), timeout);
+	swait_event_interruptible_timeout_exclusive(wake_wait,
+						    READ_ONCE(woken) || kthread_should_stop(),
+						    timeout);
 	WRITE_ONCE(woken, false);
 }
 

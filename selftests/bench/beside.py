@@ -147,3 +147,4 @@ def test_text(ctx):
 
 
 test_zoo.timeout = test_tasks.timeout = test_text.timeout = 900
+test_text.steady = 70

@@ -103,4 +103,5 @@ def test_cpus(ctx):
 
 for test in (test_tasks, test_dsqs, test_entries, test_pages, test_cpus):
     test.timeout = 900
+    test.steady = 140
 del test

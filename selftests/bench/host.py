@@ -116,6 +116,7 @@ def test_guest(ctx):
 
 
 test_guest.timeout = 900
+test_guest.steady = 400
 
 
 def median_of(costs, what):

@@ -154,3 +154,4 @@ def test_growth(ctx):
 
 
 test_growth.timeout = 900
+test_growth.steady = 320

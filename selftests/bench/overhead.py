@@ -110,6 +110,7 @@ def test_overhead(ctx):
 
 
 test_overhead.timeout = 900
+test_overhead.steady = 250
 
 
 def switches(g):

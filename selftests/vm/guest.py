@@ -53,7 +53,7 @@ BAD_LOG = [
         (r"possible circular locking|possible recursive locking|inconsistent lock state|"
          r"suspicious RCU usage|sleeping function called from invalid|scheduling while atomic|"
          r"[Ii]nvalid wait context|bad unlock balance|held lock freed|still held|non-static key", "lockdep"),
-        (r"ODEBUG:|list_(add|del) corruption|slab-out-of-bounds|use-after-free", "corruption"),
+        (r"ODEBUG:|list_(add|del) corruption|slab-out-of-bounds|use-after-free(?! debug is enabled)", "corruption"),
         (r"rcu: INFO: .*(stall|detected)|RCU stall|self-detected stall", "RCU stall"),
         (r"took too long to run", "slow NMI handler"),
         (r"unregister_netdevice", "leaked network reference"),
