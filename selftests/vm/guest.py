@@ -105,7 +105,8 @@ class GuestCrash(GuestError):
 
 
 class EmulatorFault(GuestCrash):
-    """QEMU crashed, or its emulation ran an int3 that the kernel had long patched away.
+    """QEMU crashed, or its emulation ran an int3 that the kernel had long patched away, or let
+    the kernel find a bug while it boots.
 
     With several CPU threads TCG now and then runs a stale translation of text that the
     kernel patches (a static branch flips: every scheduler that comes or goes does that).
@@ -425,6 +426,9 @@ class Guest:
                 time.sleep(0.02)
         self._wait(self._shell, timeout, "boot")
         self.boot_seconds = time.monotonic() - start
+        bad = [c for c in self.complaints() if "BUG: " in c]
+        if bad and self.accel == "tcg":
+            raise EmulatorFault(f"nothing of ours is there yet, and {bad[0]}, see {self.console_path}")
 
     def _shell(self):
         """Whether the shell has said that it is there."""
