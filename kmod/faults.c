@@ -24,7 +24,11 @@ bool ktd_fault_soft_perf;
 module_param_named(soft_perf, ktd_fault_soft_perf, bool, 0444);
 MODULE_PARM_DESC(soft_perf, "fault injection, see kmod/faults.h");
 
-static int no_park = -1, slow_ms, hold_ms, grace_ms;
+#ifndef KTD_GRACE_MS
+#define KTD_GRACE_MS	0
+#endif
+
+static int no_park = -1, slow_ms, hold_ms, grace_ms = KTD_GRACE_MS;
 static DEFINE_PER_CPU(bool, nmi_wanted);
 static bool half_event;
 

@@ -8,7 +8,7 @@
  *   hold_ms=N     all stay parked after the capture until the host has looked, N ms
  *                 at most; the limits of a freeze grow by as much (0: no hold)
  *   grace_ms=N    the limits of a freeze grow by N ms, for machines that are too slow for
- *                 what shall be measured
+ *                 what shall be measured (at first by KTDUMP_GRACE_MS of the build, or 0)
  *   replay=N      the next capture notes its no-fault reads, N at most, and does them again
  *                 before the CPUs are released: the parameter "replayed" then says how
  *                 many reads and bytes that were, how many ns they took, and how many

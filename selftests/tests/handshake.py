@@ -392,6 +392,7 @@ def test_no_answer(ctx):
     since = time.monotonic()
     first = peer.wait(1, timeout=60)
     assert 10 < time.monotonic() - since < 40, time.monotonic() - since
+    no_stall(first)
     check_order(first)
     assert not first.tables.get("blob") and first.tables["task"], first.tables.keys()
     peer.on_offer = want_all

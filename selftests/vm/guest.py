@@ -325,6 +325,8 @@ class Guest:
     def __init__(self, release=None, cpus=4, nodes=2, mem_mib=1024, cid=None, files=None,
                  log_dir=None, cmdline="", accel=None, boot_timeout=90, qemu_args=()):
         self.release = find_release(release)
+        if debug_kernel(self.release):
+            mem_mib *= 4        # KASAN's shadow of an arena's 4 GiB alone are 512 MiB
         self.cid = cid or random.randrange(1000, 1 << 20)
         self.uds = None
         self.boot_seconds = None
