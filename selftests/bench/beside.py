@@ -16,8 +16,6 @@ from maps import ROOMY, Zoo, bpftool_maps
 from overhead import clocked
 
 ROUNDS = 5
-# No more than the host has: a parked one would take its turn from the one that captures.
-CPUS = min(4, os.cpu_count())
 PLAIN = "sample_ms=0 prog_stats=N perf=N early_percent=50"
 
 
@@ -69,7 +67,7 @@ def bpftool_once(g, ids):
 def test_zoo(ctx):
     """The map zoo: beside a dump of the guest's memory, and beside bpftool."""
     rounds = []
-    with Zoo(ctx, f"{ROOMY} {PLAIN}", cpus=CPUS, nodes=1) as r:
+    with Zoo(ctx, f"{ROOMY} {PLAIN}") as r:
         r.fill()
         ids = bpftool_maps(r.g)
         good = readable(r.g, ids.values())
@@ -85,7 +83,7 @@ def test_zoo(ctx):
                            "mb": report["ktdump"]["freeze"]["bytes"] / 1e6, "dump_ms": dump * 1e3, "vmcore_mb": vmcore / 1e6,
                            "bpftool_ms": seconds * 1e3, "json_mb": size / 1e6, "maps": len(ours)})
         r.close()
-        record(f"beside-zoo-{ctx.release}", {"accelerator": r.g.accel, "cpus": CPUS, **tell(
+        record(f"beside-zoo-{ctx.release}", {"accelerator": r.g.accel, **tell(
             "zoo beside others", rounds, {"dump": 100, "bpftool": 5},
             "held {held_ms:.1f} ms for {mb:.1f} MB; QEMU's dump stops it {dump_ms:.0f} ms for {vmcore_mb:.0f} MB; bpftool takes "
             "{bpftool_ms:.0f} ms for {json_mb:.1f} MB of {maps:.0f} maps, whose contents take {content_ms:.1f} ms of ours")})
@@ -114,7 +112,7 @@ def fails(r):
 def test_tasks(ctx):
     """2,000 tasks over 64 queues fail: beside a dump of the guest's memory."""
     rounds = []
-    with Rig(ctx, f"buf_mib=32 {PLAIN}", cpus=CPUS, nodes=1) as r:
+    with Rig(ctx, f"buf_mib=32 {PLAIN}") as r:
         for _ in range(ROUNDS):
             with queued(r, 2000, 64, kind=1025):
                 dump, vmcore = stopped(r)
@@ -122,7 +120,7 @@ def test_tasks(ctx):
             held = freeze["held_ns"] / 1e9
             rounds.append({"dump": dump / held, "held_ms": held * 1e3, "dump_ms": dump * 1e3, "vmcore_mb": vmcore / 1e6,
                            "kb": freeze["bytes"] / 1e3})
-        record(f"beside-tasks-{ctx.release}", {"accelerator": r.g.accel, "cpus": CPUS, **tell(
+        record(f"beside-tasks-{ctx.release}", {"accelerator": r.g.accel, **tell(
             "2,000 tasks beside a dump", rounds, {"dump": 100},
             "held {held_ms:.1f} ms for {kb:.0f} KB; QEMU's dump stops it {dump_ms:.0f} ms for {vmcore_mb:.0f} MB")})
 
