@@ -33,6 +33,11 @@ typedef int32_t s32;
 typedef int64_t s64;
 
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define ALIGN(x, a)		(((x) + (a) - 1) & ~((size_t)(a) - 1))
+#define BIT(n)			(1UL << (n))
+#define min(a, b)		((a) < (b) ? (a) : (b))
+#define min_t(t, a, b)		min((t)(a), (t)(b))
+#define noinline		__attribute__((noinline))
 #define kvmalloc_array(n, s, f)	calloc((n), (s))
 #define kvfree(p)		free(p)
 #define scnprintf(b, n, ...) \

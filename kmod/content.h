@@ -72,7 +72,6 @@ struct ktd_content {
 
 	/* the open row */
 	u8			*row;		/* NULL: none */
-	u16			row_table;
 	size_t			row_len, row_room;
 	unsigned long		row_kva;	/* MEM: of its first byte */
 

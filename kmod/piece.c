@@ -57,7 +57,6 @@ static bool row_open(struct ktd_content *ct, u16 table, const u64 *nums, u32 nr)
 {
 	ct->row = ktd_bin_begin(&ct->c->sink, table, nums, nr, &ct->row_room);
 	ct->row_len = 0;
-	ct->row_table = table;
 	return ct->row;
 }
 
@@ -88,7 +87,7 @@ u64 ktd_mem_from(struct ktd_content *ct, unsigned long kva, unsigned long src, u
 			ktd_cut_late(ct);
 			break;
 		}
-		if (ct->row && (ct->row_table != KTD_TBL_MEM || ct->row_len == ct->row_room ||
+		if (ct->row && (ct->c->sink.bin_table != KTD_TBL_MEM || ct->row_len == ct->row_room ||
 				ct->row_kva + ct->row_len != kva))
 			ktd_row_close(ct);
 		if (left(ct) < (ct->row ? 8 : ROW_COST + 8)) {
@@ -144,7 +143,7 @@ bool ktd_record_begin(struct ktd_content *ct, unsigned long kva, u32 index, u32 
 	if (len + (len / ROW_DATA + 2) * ROW_COST > left(ct))
 		return ktd_cut(ct, "bytes", ct->bytes_max);
 
-	if (ct->row && (ct->row_table != KTD_TBL_RECORD ||
+	if (ct->row && (ct->c->sink.bin_table != KTD_TBL_RECORD ||
 			ct->row_room - ct->row_len < sizeof(rec)))
 		ktd_row_close(ct);
 	if (!ct->row && !records_open(ct))

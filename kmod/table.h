@@ -109,7 +109,7 @@ struct ktd_sink {
 	} stat[KTD_TBL_MAX];
 	struct ktd_row	row;		/* the row being made */
 	struct ktd_mpack bin;		/* the one of ktd_bin_begin() */
-	u16	bin_table;
+	u16	bin_table;		/* whose row that is */
 };
 
 void ktd_sink_init(struct ktd_sink *s, void *buf, size_t size);

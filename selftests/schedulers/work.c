@@ -43,6 +43,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crc32c.h"
+
 enum kind { SPIN, YIELD, SLEEPERS, WAKE, HOG, CLOCK, NR_KINDS };
 
 struct worker {
@@ -79,19 +81,6 @@ static long long now_ns(void)
 	return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-/* Eight bytes by eight, as the kernel's own does it on CPUs that have the instruction. */
-__attribute__((target("sse4.2")))
-static unsigned int crc32c(const char *p, size_t len)
-{
-	unsigned long long crc = ~0u, word;
-
-	for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		crc = __builtin_ia32_crc32di(crc, word);
-	}
-	return ~crc;
-}
-
 static long long vsock_ns(unsigned int port, long long bytes, size_t chunk, bool sum)
 {
 	struct sockaddr_vm to = {
@@ -112,7 +101,7 @@ static long long vsock_ns(unsigned int port, long long bytes, size_t chunk, bool
 		ssize_t n;
 
 		if (sum)
-			*(unsigned int *)buf = crc32c(buf, len);
+			*(uint32_t *)buf = crc32c(0, buf, len);
 		n = send(fd, buf, len, 0);
 		if (n < 0)
 			die("the host takes nothing");

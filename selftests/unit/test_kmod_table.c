@@ -21,11 +21,6 @@
 /* What nofault.h and ktdump.h have of the kernel's. */
 #define KTD_NOFAULT_H
 #define KTD_KTDUMP_H
-#define ALIGN(x, a)		(((x) + (a) - 1) & ~((size_t)(a) - 1))
-#define BIT(n)			(1UL << (n))
-#define min(a, b)		((a) < (b) ? (a) : (b))
-#define min_t(t, a, b)		min((t)(a), (t)(b))
-#define noinline		__attribute__((noinline))
 #define pagefault_disable()	((void)0)
 #define pagefault_enable()	((void)0)
 #define KTD_OFF_MAX		(1u << 20)
