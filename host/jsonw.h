@@ -20,7 +20,7 @@ struct jsonw {
 	bool keyed;			/* a key was written, its value is due */
 	int error;			/* first one, negative errno; 0 so far */
 	size_t fill;			/* of buf, which goes to out when it is full */
-	char buf[16 * 1024];
+	char buf[64 * 1024];
 };
 
 /* Writes to out, which stays the caller's, but nobody else may before jsonw_finish(). */

@@ -124,7 +124,8 @@ static int write_file(const struct collector *c, const char *path, const struct 
 			unlink(part);
 		return -ENOMEM;
 	}
-	setvbuf(f, NULL, _IOFBF, 256 * 1024);
+	/* The report's writer has a buffer. */
+	setvbuf(f, NULL, _IONBF, 0);
 	err = report_write(s, &form, f, summary_wanted(c) ? ret : NULL);
 	if (!err && (fflush(f) || (!special && fsync(fd))))
 		err = -errno;
