@@ -7,6 +7,7 @@
 #include "scx.h"
 
 #define __arena __attribute__((address_space(1)))
+#define ENOMEM	12
 
 void __arena *bpf_arena_alloc_pages(void *map, void __arena *addr, u32 pages, int node,
 				    u64 flags) __ksym;
@@ -227,7 +228,7 @@ void SCX_OP(casts_enqueue, struct task_struct *p, u64 enq_flags)
 		fill_entries(p);
 		use_leaf();
 		use_nodes();
-		o = bpf_task_storage_get(&own, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		o = bpf_task_storage_get(&own, p, NULL, 0);
 		if (o) {
 			o->self = (u64)p;
 			o->entry = (u64)bpf_map_lookup_elem(&entries, &key);
@@ -240,6 +241,12 @@ void SCX_OP(casts_enqueue, struct task_struct *p, u64 enq_flags)
 	__sync_fetch_and_add(&holder.counter, 1);
 	nr_seen++;
 	scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, SCX_SLICE_DFL, enq_flags);
+}
+
+/* Not in enqueue(): on PREEMPT_RT the kernel would take a task's pi_lock inside of an rq's lock. */
+s32 SCX_OP_SLEEPABLE(casts_init_task, struct task_struct *p, struct scx_init_task_args *args)
+{
+	return bpf_task_storage_get(&own, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE) ? 0 : -ENOMEM;
 }
 
 s32 SCX_OP_SLEEPABLE(casts_init)
@@ -257,6 +264,7 @@ SEC(".struct_ops.link")
 struct sched_ext_ops casts = {
 	.select_cpu	= (void *)casts_select_cpu,
 	.enqueue	= (void *)casts_enqueue,
+	.init_task	= (void *)casts_init_task,
 	.init		= (void *)casts_init,
 	.exit		= (void *)casts_exit,
 	.timeout_ms	= 20000,
