@@ -61,7 +61,7 @@
 	X(RQ_NR_RUNNING, RQ, "rq", "nr_running", REQ) \
 	X(RQ_CURR, RQ, "rq", "curr", REQ) \
 	X(RQ_SCX, RQ, "rq", "scx", REQ) \
-	X(RQ_LOCK, RQ, "rq", "__lock", OPT) \
+	X(RQ_LOCK, RQ, "rq", "__lock.raw_lock", OPT) \
 	X(RQ_ONLINE, RQ, "rq", "online", OPT) \
 	X(RQ_NR_SWITCHES, RQ, "rq", "nr_switches", OPT) \
 	X(RQ_NR_IOWAIT, RQ, "rq", "nr_iowait", OPT) \
@@ -182,7 +182,7 @@
 	X(DSQ_NR, DSQ, "scx_dispatch_q", "nr", REQ) \
 	X(DSQ_ID, DSQ, "scx_dispatch_q", "id", REQ) \
 	X(DSQ_SEQ, DSQ, "scx_dispatch_q", "seq", OPT) \
-	X(DSQ_LOCK, DSQ, "scx_dispatch_q", "lock", OPT) \
+	X(DSQ_LOCK, DSQ, "scx_dispatch_q", "lock.raw_lock", OPT) \
 	X(DSQ_HASH_NODE, DSQ, "scx_dispatch_q", "hash_node", OPT) \
 	X(DSQ_FIRST_TASK, DSQ, "scx_dispatch_q", "first_task", OPT) \
 	X(DSQ_PRIQ, DSQ, "scx_dispatch_q", "priq.rb_node", OPT) \

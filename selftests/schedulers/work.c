@@ -115,8 +115,11 @@ static long long vsock_ns(unsigned int port, long long bytes, size_t chunk, bool
 	return now_ns() - start;
 }
 
-/* A hog keeps off what is to be scheduled, not the timers: PREEMPT_RT has threads for these. */
-static void raise_timers(void)
+/*
+ * A realtime task keeps off what is to be scheduled, not the kernel's timers and RCU.
+ * PREEMPT_RT has threads of priority 1 for these.
+ */
+static void raise_kthreads(void)
 {
 	glob_t found;
 
@@ -129,10 +132,11 @@ static void raise_timers(void)
 
 		if (!f)
 			continue;
-		if (fgets(comm, sizeof(comm), f) && !strncmp(comm, "ktimers/", 8) &&
+		if (fgets(comm, sizeof(comm), f) &&
+		    (!strncmp(comm, "ktimers/", 8) || !strncmp(comm, "rcuc/", 5)) &&
 		    sscanf(found.gl_pathv[i], "/proc/%d", &pid) == 1 &&
 		    sched_setscheduler(pid, SCHED_FIFO, &(struct sched_param){ .sched_priority = HOG_PRIORITY + 1 }))
-			die("cannot raise the priority of timers");
+			die("cannot raise the priority of a kernel thread");
 		fclose(f);
 	}
 	globfree(&found);
@@ -236,6 +240,7 @@ static void pi(const char *name)
 	snprintf(low, sizeof(low), "%.9s-low", name);
 	snprintf(high, sizeof(high), "%.9s-high", name);
 	prctl(PR_SET_NAME, low);
+	raise_kthreads();
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
 	pthread_mutex_init(&lock, &attr);
@@ -303,7 +308,7 @@ int main(int argc, char **argv)
 	else if (kind == HOG)
 		pin(n - 1);
 	if (kind == HOG)
-		raise_timers();
+		raise_kthreads();
 
 	w = calloc(n, sizeof(*w));
 	if (!w)

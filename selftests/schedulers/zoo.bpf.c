@@ -314,6 +314,11 @@ static int fill_arena(void)
 	return 0;
 }
 
+/* A spinlock sleeps on PREEMPT_RT, where no program may start a timer. */
+struct spinlock___rt {
+	struct rt_mutex_base lock;
+} __attribute__((preserve_access_index));
+
 s32 SCX_OP_SLEEPABLE(zoo_init)
 {
 	struct special *s;
@@ -329,7 +334,8 @@ s32 SCX_OP_SLEEPABLE(zoo_init)
 		s->between = 2;
 		s->after = 3;
 		/* CLOCK_MONOTONIC */
-		if (bpf_timer_init(&s->timer, &z_special, 1))
+		if (!bpf_core_field_exists(struct spinlock___rt, lock) &&
+		    bpf_timer_init(&s->timer, &z_special, 1))
 			fill_error = -7;
 	}
 	return fill_error;
