@@ -261,7 +261,7 @@ static void width_and_kind(void **state)
 	struct ktd_offsets o;
 	struct ktd_btf btf;
 	struct btf *b = btf__new_empty();
-	int s8id, u8id, chr, arr, bits;
+	int s8id, u8id, chr, arr, bits, word, raw;
 	const void *data;
 	__u32 size;
 
@@ -276,6 +276,15 @@ static void width_and_kind(void **state)
 	btf__add_field(b, "on_cpu", u8id, 16, 0);
 	btf__add_field(b, "comm", arr, 64, 0);
 	btf__add_field(b, "policy", bits, 32 + 3, 5);
+	/* With DEBUG_SPINLOCK a lock is more than its word. */
+	word = btf__add_struct(b, "qspinlock", 4);
+	btf__add_field(b, "val", bits, 0, 0);
+	raw = btf__add_struct(b, "raw_spinlock", 12);
+	btf__add_field(b, "raw_lock", word, 0, 0);
+	btf__add_field(b, "magic", bits, 32, 0);
+	btf__add_field(b, "owner_cpu", bits, 64, 0);
+	btf__add_struct(b, "scx_dispatch_q", 24);
+	btf__add_field(b, "lock", raw, 64, 0);
 	data = btf__raw_data(b, &size);
 	assert_int_equal(ktd_btf_init(&btf, data, size), 0);
 	ktd_offsets_resolve(&o, &btf);
@@ -290,6 +299,9 @@ static void width_and_kind(void **state)
 	assert_int_equal(o.place[KTD_M_TASK_POLICY].bit_off, 3);
 	assert_int_equal(o.place[KTD_M_TASK_POLICY].bit_size, 5);
 	assert_int_equal(o.place[KTD_M_TASK_POLICY].size, 1);
+	assert_int_equal(o.place[KTD_M_DSQ_LOCK].kind, KTD_KIND_UINT);
+	assert_int_equal(o.place[KTD_M_DSQ_LOCK].off, 8);
+	assert_int_equal(o.place[KTD_M_DSQ_LOCK].size, 4);
 	ktd_btf_exit(&btf);
 	btf__free(b);
 }
