@@ -106,7 +106,7 @@ class GuestCrash(GuestError):
 
 class EmulatorFault(GuestCrash):
     """QEMU crashed, or its emulation ran an int3 that the kernel had long patched away, or let
-    a debug kernel find a bug while it boots.
+    a debug kernel find a bug or hang while it boots.
 
     With several CPU threads TCG now and then runs a stale translation of text that the
     kernel patches (a static branch flips: every scheduler that comes or goes does that).
@@ -426,10 +426,17 @@ class Guest:
                 break
             except ConnectionRefusedError:
                 time.sleep(0.02)
-        self._wait(self._shell, timeout, "boot")
+        emulated = self.accel == "tcg" and debug_kernel(self.release)
+        try:
+            # A debug kernel takes half a minute to boot, or hangs in it.
+            self._wait(self._shell, timeout / 3 if emulated else timeout, "boot")
+        except GuestTimeout as e:
+            if emulated:
+                raise EmulatorFault(f"nothing of ours is there yet: {e}") from None
+            raise
         self.boot_seconds = time.monotonic() - start
         bad = [c for c in self.complaints() if "BUG: " in c]
-        if bad and self.accel == "tcg" and debug_kernel(self.release):
+        if bad and emulated:
             raise EmulatorFault(f"nothing of ours is there yet, and {bad[0]}, see {self.console_path}")
 
     def _shell(self):
