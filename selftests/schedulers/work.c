@@ -16,6 +16,8 @@
  *                                  prints "task 0 TID" (low), "task 1 TID" (high)
  *   work once NAME                 one task of that name that runs a moment
  *   work now                       CLOCK_MONOTONIC in nanoseconds
+ *   work kthreads                  on PREEMPT_RT: raises threads that stand for interrupts
+ *                                  above all of these
  *   work vsock PORT BYTES CHUNK [sum]  sends BYTES to the host in pieces of CHUNK, "sum":
  *                                  with a CRC32C of each; prints the nanoseconds until
  *                                  the host has closed the connection
@@ -24,7 +26,7 @@
  * could end because nothing else gets a CPU.
  *
  * A NAME of more than one thread gets a number: victim0, victim1, ...  All but
- * "once", "now" and "vsock" stay until they are killed.
+ * "once", "now", "kthreads" and "vsock" stay until they are killed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -45,8 +47,6 @@
 #include <unistd.h>
 
 #include "crc32c.h"
-
-#define HOG_PRIORITY 50
 
 enum kind { SPIN, YIELD, SLEEPERS, WAKE, HOG, CLOCK, NR_KINDS };
 
@@ -116,11 +116,12 @@ static long long vsock_ns(unsigned int port, long long bytes, size_t chunk, bool
 }
 
 /*
- * A realtime task keeps off what is to be scheduled, not the kernel's timers and RCU.
- * PREEMPT_RT has threads of priority 1 for these.
+ * What interrupts do elsewhere threads of priority 1 do on PREEMPT_RT: timers, RCU, irq_work.
+ * Realtime tasks, and the kernel's own that attaches a scheduler, must not keep these off.
  */
 static void raise_kthreads(void)
 {
+	static const char * const names[] = { "ktimers/", "rcuc/", "irq_work/" };
 	glob_t found;
 
 	if (glob("/proc/[0-9]*/comm", 0, NULL, &found))
@@ -128,16 +129,17 @@ static void raise_kthreads(void)
 	for (size_t i = 0; i < found.gl_pathc; i++) {
 		FILE *f = fopen(found.gl_pathv[i], "r");
 		char comm[16] = "";
-		int pid;
+		int pid = 0;
 
 		if (!f)
 			continue;
-		if (fgets(comm, sizeof(comm), f) &&
-		    (!strncmp(comm, "ktimers/", 8) || !strncmp(comm, "rcuc/", 5)) &&
-		    sscanf(found.gl_pathv[i], "/proc/%d", &pid) == 1 &&
-		    sched_setscheduler(pid, SCHED_FIFO, &(struct sched_param){ .sched_priority = HOG_PRIORITY + 1 }))
-			die("cannot raise the priority of a kernel thread");
+		if (!fgets(comm, sizeof(comm), f) || sscanf(found.gl_pathv[i], "/proc/%d", &pid) != 1)
+			comm[0] = '\0';
 		fclose(f);
+		for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++)
+			if (!strncmp(comm, names[k], strlen(names[k])) &&
+			    sched_setscheduler(pid, SCHED_FIFO, &(struct sched_param){ .sched_priority = 60 }))
+				die("cannot raise the priority of a kernel thread");
 	}
 	globfree(&found);
 }
@@ -155,7 +157,7 @@ static void *worker(void *arg)
 	while (!__atomic_load_n(&w->go, __ATOMIC_SEQ_CST))
 		futex(&w->go, FUTEX_WAIT_PRIVATE, 0);
 
-	if (kind == HOG && sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ .sched_priority = HOG_PRIORITY }))
+	if (kind == HOG && sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ .sched_priority = 50 }))
 		die("cannot become a realtime task");
 	for (;;) {
 		switch (kind) {
@@ -240,7 +242,6 @@ static void pi(const char *name)
 	snprintf(low, sizeof(low), "%.9s-low", name);
 	snprintf(high, sizeof(high), "%.9s-high", name);
 	prctl(PR_SET_NAME, low);
-	raise_kthreads();
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
 	pthread_mutex_init(&lock, &attr);
@@ -271,6 +272,10 @@ int main(int argc, char **argv)
 		printf("%lld\n", now_ns());
 		return 0;
 	}
+	if (argc == 2 && !strcmp(argv[1], "kthreads")) {
+		raise_kthreads();
+		return 0;
+	}
 	if ((argc == 5 || argc == 6) && !strcmp(argv[1], "vsock")) {
 		printf("%lld\n", vsock_ns(atoi(argv[2]), atoll(argv[3]), atoll(argv[4]), argc == 6));
 		return 0;
@@ -294,7 +299,7 @@ int main(int argc, char **argv)
 		;
 	n = argc >= 4 ? atol(argv[3]) : 0;
 	if (argc < 4 || argc > 5 || k == NR_KINDS || n < 1) {
-		fputs("usage: work spin|yield|clock|sleepers|wake|hog NAME COUNT [CPU], work pi NAME [CPU], work once NAME, work now\n",
+		fputs("usage: work spin|yield|clock|sleepers|wake|hog NAME COUNT [CPU], work pi NAME [CPU], work once NAME, work now, work kthreads\n",
 		      stderr);
 		return 2;
 	}
@@ -307,8 +312,6 @@ int main(int argc, char **argv)
 		pin(0);
 	else if (kind == HOG)
 		pin(n - 1);
-	if (kind == HOG)
-		raise_kthreads();
 
 	w = calloc(n, sizeof(*w));
 	if (!w)

@@ -241,16 +241,6 @@ void SCX_OP(zoo_running, struct task_struct *p)
 	USE(f_last);
 }
 
-/* The kernel has one at hand, and on PREEMPT_RT a thread must get the CPU to make the next. */
-static struct bpf_cpumask *new_cpumask(void)
-{
-	struct bpf_cpumask *mask = bpf_cpumask_create();
-
-	for (int n = 0; n < 200 && !mask; n++)
-		mask = bpf_cpumask_create();
-	return mask;
-}
-
 static int fill_local(struct kptrs *v, u32 i)
 {
 	struct local *local = bpf_obj_new_impl(bpf_core_type_id_local(struct local), NULL);
@@ -260,7 +250,7 @@ static int fill_local(struct kptrs *v, u32 i)
 		return -8;
 	local->minus = -(s32)i;
 	local->end = zoo_mix(zoo_seed(ZOO_KPTR, 0, i), 1);
-	mask = new_cpumask();
+	mask = bpf_cpumask_create();
 	if (!mask) {
 		bpf_obj_drop_impl(local, NULL);
 		return -9;
@@ -289,7 +279,7 @@ static int fill_kptr(u32 i)
 	/* The last one stays empty. */
 	if (i == N_KPTR - 1)
 		return 0;
-	mask = new_cpumask();
+	mask = bpf_cpumask_create();
 	if (!mask)
 		return -3;
 	bpf_cpumask_set_cpu(i, mask);
