@@ -52,7 +52,7 @@ def beside(g, *scripts):
 def captures(ctx, *scripts):
     """CYCLES captures of a scheduler that goes on, with the scripts beside."""
     ctx.need(ctx.ktdump_ko)
-    g = socket_guest(ctx, files=faults(ctx), mem_mib=512 if guest.pace == 1 else 1024)
+    g = socket_guest(ctx, files=faults(ctx), mem_mib=512 if guest.pace == 1 else 256)      # a debug kernel gets four times as much
     peer = Peer(g, want_none, Light)
     try:
         insmod(g)
