@@ -67,7 +67,7 @@ INIT = r"""#!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0-only
 /bin/busybox --install -s /bin
 export PATH=/bin:/sbin HOME=/ PS1= TERM=dumb
-mkdir -p /proc /sys /dev /tmp /run
+mkdir -p /proc /sys /dev /tmp /run /var/tmp
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev 2>/dev/null
