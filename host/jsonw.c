@@ -369,7 +369,7 @@ static void __attribute__((constructor)) fill_bytes(void)
 	}
 }
 
-#define BYTES_AT_ONCE	1024	/* their text fits twice into the buffer */
+#define BYTES_AT_ONCE	1024	/* their text takes less than half of the buffer */
 
 void jsonw_hex(struct jsonw *w, const uint8_t *data, size_t len)
 {

@@ -124,10 +124,10 @@ static int write_file(const struct collector *c, const char *path, const struct 
 			unlink(part);
 		return -ENOMEM;
 	}
-	/* The report's writer has a buffer. */
+	/* The report's writer has a buffer, and flushes it. */
 	setvbuf(f, NULL, _IONBF, 0);
 	err = report_write(s, &form, f, summary_wanted(c) ? ret : NULL);
-	if (!err && (fflush(f) || (!special && fsync(fd))))
+	if (!err && !special && fsync(fd))
 		err = -errno;
 	if (fclose(f) && !err)
 		err = -errno;

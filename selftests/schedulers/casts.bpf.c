@@ -7,7 +7,6 @@
 #include "scx.h"
 
 #define __arena __attribute__((address_space(1)))
-#define ENOMEM	12
 
 void __arena *bpf_arena_alloc_pages(void *map, void __arena *addr, u32 pages, int node,
 				    u64 flags) __ksym;

@@ -12,7 +12,6 @@
 #define FANOUT		512
 #define REGION_PAGES	128
 #define NR_MANY		4200
-#define ENOMEM		12
 
 /* The verifier checks what global functions say of their parameters. */
 #define __in_arena __attribute__((btf_decl_tag("arg:arena")))

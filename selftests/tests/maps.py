@@ -762,7 +762,7 @@ def map_facts(report, name):
 
 def test_btf_cache(ctx):
     """BTF travels once: not for the second snapshot, not for the next guest; a lost cache is made anew."""
-    cache, wires = os.path.join(ctx.tmp, f"btf{ctx.nguests}"), []
+    cache, wires, kernel = os.path.join(ctx.tmp, f"btf{ctx.nguests}"), [], []
 
     def one():
         """Bytes by table of two snapshots of one guest, and of the first of them."""
@@ -778,11 +778,12 @@ def test_btf_cache(ctx):
                 assert any(m["name"] == "timeout_ms" for m in named(report, "zoo")["value"]["members"])
                 r.close(name=name)
                 first = first or wire_bytes(wires[-1])
+            kernel.append(int(r.g.sh("wc -c </sys/kernel/btf/vmlinux")))
             r.no_more_reports()
             return first, wire_bytes(wires[-1])
 
     first, both = one()
-    assert first["blob"] > 1 << 20, first
+    assert first["blob"] > kernel[0] > 1 << 20, (first, kernel)
     assert both["blob"] == first["blob"], "BTF was sent twice to the same collector"
     _, again = one()
     assert again.get("blob", 0) == 0, f"the next guest sent BTF although there is a cache: {again}"

@@ -620,10 +620,9 @@ def test_sub_two_at_once(ctx):
         for attempt in range(12):
             r.g.sh("rm -f /tmp/go")
             start = int(r.g.sh("work now"))
-            at = start + lead
             for c in "ab":
                 in_cgroup(r.g, c, f"work yield y{c} 1 {'ab'.index(c) + 1}")
-                r.scheduler(f"{how} --set fire_at={at} --cgroup /sys/fs/cgroup/{c} /subchild.bpf.o", c)
+                r.scheduler(f"{how} --set fire_at={start + lead} --cgroup /sys/fs/cgroup/{c} /subchild.bpf.o", c)
             r.g.sh("touch /tmp/go")
             # To attach both takes a debug kernel more than a minute.
             lead = max(lead, 3 * (int(r.g.sh("work now")) - start) // 2)

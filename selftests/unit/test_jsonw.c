@@ -212,6 +212,31 @@ static void test_long(void **state)
 	}
 }
 
+/* Values of all kinds that begin before, at and behind the end of the buffer. */
+static void test_buffer_end(void **state)
+{
+	static char fill[sizeof(w.buf) + 64];
+
+	(void)state;
+	for (size_t n = sizeof(w.buf) - 1500; n < sizeof(fill); n += 3) {
+		yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+		yyjson_mut_val *v = yyjson_mut_arr(doc);
+		char *want;
+
+		memset(fill, 'x', n);
+		yyjson_mut_arr_add_strn(doc, v, fill, n);
+		for (int i = 0; i < 40; i++)
+			yyjson_mut_arr_append(v, random_value(doc, 4));
+		want = yyjson_mut_val_write(v, YYJSON_WRITE_PRETTY_TWO_SPACES |
+					    YYJSON_WRITE_NEWLINE_AT_END, NULL);
+		start();
+		jsonw_val(&w, v);
+		assert_text(want);
+		free(want);
+		yyjson_mut_doc_free(doc);
+	}
+}
+
 static void test_too_deep(void **state)
 {
 	(void)state;
@@ -295,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_buffer_end),
 		cmocka_unit_test(test_too_deep),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_digits),

@@ -431,9 +431,9 @@ class Guest:
             # A debug kernel takes half a minute to boot, or hangs in it.
             self._wait(self._shell, timeout / 3 if emulated else timeout, "boot")
         except GuestTimeout as e:
-            if emulated:
-                raise EmulatorFault(f"nothing of ours is there yet: {e}") from None
-            raise
+            if not emulated:
+                raise
+            raise EmulatorFault(f"nothing of ours is there yet: {e}") from None
         self.boot_seconds = time.monotonic() - start
         bad = [c for c in self.complaints() if "BUG: " in c]
         if bad and emulated:
